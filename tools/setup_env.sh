@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Makes the environment that quickstart.sh and run_tests.sh run in, or reuses it. Nothing is compiled.
+#
+#   bash tools/setup_env.sh              # virtual environment .venv beside this folder
+#   bash tools/setup_env.sh --current    # install into the Python that is active now
+#
+# Sourced with the same arguments, it leaves PYTHON pointing at the interpreter. MMEXT_VENV names another folder
+# for the environment, MMEXT_PYTHON the interpreter that makes it (3.10 to 3.13).
+set -euo pipefail
+
+MMEXT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+mmext_find_python() {
+  local candidate
+  for candidate in ${MMEXT_PYTHON:-} python3.12 python3.11 python3.13 python3.10 python3 python; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  echo "setup_env: no Python 3.10 to 3.13 with venv found; set MMEXT_PYTHON=/path/to/python" >&2
+  return 1
+}
+
+mmext_install() {
+  local python=$1 requirements=$MMEXT_ROOT/requirements
+  local pip=("$python" -m pip install -qq --disable-pip-version-check --only-binary=:all:)
+  echo "[1/5] setuptools with pkg_resources (mmengine 0.10.7 imports it)"
+  "${pip[@]}" -r "$requirements/build.txt"
+  echo "[2/5] torch and torchvision (the largest download)"
+  "${pip[@]}" -r "$requirements/torch.txt"
+  echo "[3/5] array, imaging and model libraries"
+  "${pip[@]}" -r "$requirements/runtime.txt" -r "$requirements/tests.txt"
+  echo "[4/5] OpenMMLab as pure-Python wheels"
+  "${pip[@]}" --no-deps -r "$requirements/openmmlab.txt"
+  echo "[5/5] mmext_instseg, editable, with the start-up hook for missing compiled ops"
+  "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e "$MMEXT_ROOT"
+  (cd / && "$python" "$MMEXT_ROOT/mmext_instseg/compat/startup.py" --install)
+}
+
+mmext_setup() {
+  local venv=${MMEXT_VENV:-$MMEXT_ROOT/.venv} stamp want
+  if [ "${1:-}" = --current ]; then
+    PYTHON=$(command -v "${MMEXT_PYTHON:-python3}")
+    stamp=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mmext_instseg_env.stamp
+  elif [ -n "${1:-}" ]; then
+    echo "setup_env: unknown argument $1 (only --current is known)" >&2
+    return 2
+  else
+    PYTHON=$venv/bin/python stamp=$venv/mmext_instseg_env.stamp
+  fi
+  # One changed line in what an environment is made from makes it anew; otherwise it is reused in a second.
+  want=$(cd "$MMEXT_ROOT" && { pwd; cat requirements/{build,torch,runtime,openmmlab,tests}.txt setup.py mmext_instseg/compat/startup.py; } | cksum)
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && "$PYTHON" -c '' 2>/dev/null; then
+    echo "Environment: $PYTHON (reused)"
+    return
+  fi
+  if [ "${1:-}" != --current ]; then
+    local base
+    base=$(mmext_find_python)
+    echo "Environment: $venv, made with $base"
+    "$base" -m venv "$venv"
+  fi
+  local began=$SECONDS
+  mmext_install "$PYTHON"
+  echo "$want" > "$stamp"
+  echo "Environment ready in $((SECONDS - began)) s: $PYTHON"
+}
+
+mmext_setup "$@"
