@@ -1,0 +1,5 @@
+"""Five published instance and panoptic segmentation methods for MMDetection and MMSegmentation."""
+
+from .compat import startup
+
+startup.install()

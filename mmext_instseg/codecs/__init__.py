@@ -1,0 +1,4 @@
+from .base import BaseCodec, resize_map
+from .dcme import DCMECodec
+
+__all__ = ['BaseCodec', 'DCMECodec', 'resize_map']

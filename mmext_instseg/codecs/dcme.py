@@ -1,0 +1,113 @@
+"""DCME: each pixel holds the displacement vector to its object's centre of mass (Watanabe and Wolf)."""
+
+import torch
+from torch import Tensor
+
+from ..ops import find_peaks, nearest_peak, segment_sum, smooth_votes, vote_histogram
+from ..registry import TASK_UTILS
+from ..structures import InstanceMap
+from .base import BaseCodec
+
+
+@TASK_UTILS.register_module()
+class DCMECodec(BaseCodec):
+    """Displacement vectors and their decoding by votes.
+
+    Encoding follows the paper: value = centroid - pixel as (dx, dy), where the centroid is the mean of the visible pixels; 0 in the
+    background. Decoding isn't in the paper; ours: every foreground pixel votes for pixel + vector; the votes are counted in cells
+    and smoothed; peaks are centres; a pixel joins the centre nearest to its vote; groups below `min_area` are dropped. The score of
+    an instance is its vote concentration, the share of its votes within `peak_radius` cells of the centre.
+
+    `decode(encode(x)) == x` where the cells of all centroids are at least 2 * `peak_radius` + 1 apart along x or y; nearer ones may
+    merge, but an object is never split. Time and memory are linear in H * W and flat in the number of instances: a few integers a
+    pixel and (2 * `join_radius` + 1)^2 a peak.
+
+    Args:
+        unit: the maps are in units of this many pixels (ours; the paper's is 1). A power of two keeps them exact.
+        cell: side of a histogram cell in pixels of the map.
+        peak_radius: half-width, in cells, of the window of a peak and of the smoothing.
+        join_radius: a vote further than this many cells from every centre belongs to nothing.
+        min_votes: smallest smoothed count of a peak.
+        min_area: smallest instance in pixels.
+        background_weight: weight of background pixels in the loss; the paper trains them towards 0 like any other, weight 1.
+        reference_side: where given, an instance's weight is reference_side / sqrt(area), clipped to [0.25, 2], so that small
+            objects count (ours); None: 1.
+    """
+
+    channels = {'displacement': 2}
+
+    def __init__(
+        self,
+        unit: float = 1.0,
+        cell: float = 1.0,
+        peak_radius: int = 2,
+        join_radius: int = 8,
+        min_votes: float = 1.0,
+        min_area: int = 1,
+        background_weight: float = 1.0,
+        reference_side: float | None = None,
+    ) -> None:
+        if join_radius < peak_radius:
+            raise ValueError(f'DCMECodec: join_radius ({join_radius}) must be at least peak_radius ({peak_radius})')
+        self.unit = unit
+        self.cell = cell
+        self.peak_radius = peak_radius
+        self.join_radius = join_radius
+        self.min_votes = min_votes
+        self.min_area = min_area
+        self.background_weight = background_weight
+        self.reference_side = reference_side
+
+    def encode(self, instances: InstanceMap) -> tuple[dict[str, Tensor], Tensor]:
+        ids = instances.ids.long()
+        grid = pixel_grid(instances.shape, instances.device)
+        centres = torch.cat([instances.centroids.new_zeros(1, 2), instances.centroids])[ids.clamp(min=0)].permute(2, 0, 1)
+        vectors = torch.where(ids > 0, centres - grid, 0.0) / self.unit
+        row_weight = torch.ones_like(instances.areas, dtype=torch.float32)
+        if self.reference_side is not None:
+            row_weight = (self.reference_side / instances.areas.clamp(min=1).sqrt()).clamp(0.25, 2.0)
+        table = torch.cat([row_weight.new_tensor([0.0, self.background_weight]), row_weight])
+        return {'displacement': vectors}, table[ids + 1]
+
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+        vectors = maps['displacement'].float() * self.unit
+        num, _, height, width = vectors.shape
+        if foreground is None:
+            foreground = torch.ones((num, height, width), dtype=torch.bool, device=vectors.device)
+        image, y, x = foreground.nonzero(as_tuple=True)
+        votes = vectors[image, :, y, x] + torch.stack([x, y], dim=1)
+        histogram, index = vote_histogram(votes, image, (num, height, width), self.cell, margin=self.join_radius)
+        peaks = find_peaks(smooth_votes(histogram, self.peak_radius), self.peak_radius, self.min_votes)
+        table = nearest_peak(peaks, histogram.shape, self.join_radius).flatten()
+        owner = torch.cat([table, table.new_zeros(1)])[index]  # the last entry: votes outside the histogram
+        return self._group(peaks, owner, index, histogram.shape, foreground, (image, y, x))
+
+    def _group(
+        self, peaks: Tensor, owner: Tensor, index: Tensor, cells: torch.Size, foreground: Tensor, pixels: tuple[Tensor, ...]
+    ) -> list[InstanceMap]:
+        """Numbers the groups of at least `min_area` pixels image by image and scores them."""
+        count, rows, cols = len(peaks), cells[1], cells[2]
+        areas = segment_sum(torch.ones_like(owner), owner, count + 1)[1:]
+        centre = torch.cat([peaks.new_zeros(1, 3), peaks])[owner]
+        distance = torch.maximum((index // cols % rows - centre[:, 1]).abs(), (index % cols - centre[:, 2]).abs())
+        close = segment_sum((distance <= self.peak_radius).long(), owner, count + 1)[1:]
+        keep = areas >= self.min_area
+        per_image = segment_sum(keep.long(), peaks[:, 0], len(foreground))
+        before = (per_image.cumsum(0) - per_image)[peaks[:, 0]]
+        number = torch.where(keep, keep.cumsum(0) - before, 0)
+        ids = torch.zeros_like(foreground, dtype=torch.int32)
+        ids[pixels] = torch.cat([number.new_zeros(1), number]).int()[owner]
+        scores = (close.float() / areas.clamp(min=1))[keep].split(per_image.tolist())
+        return [InstanceMap.from_ids(one, torch.zeros_like(score, dtype=torch.int64), score) for one, score in zip(ids, scores, strict=True)]
+
+    def resize(self, maps: dict[str, Tensor], shape: tuple[int, int]) -> dict[str, Tensor]:
+        height, width = maps['displacement'].shape[-2:]
+        ratio = maps['displacement'].new_tensor([shape[1] / width, shape[0] / height], dtype=torch.float32)
+        resized = super().resize(maps, shape)['displacement']
+        return {'displacement': resized * ratio.view(1, 2, 1, 1)}
+
+
+def pixel_grid(shape: tuple[int, int], device: torch.device) -> Tensor:
+    """(2, H, W) float32: (x, y) index of each pixel."""
+    y, x = torch.meshgrid(*(torch.arange(size, device=device, dtype=torch.float32) for size in shape), indexing='ij')
+    return torch.stack([x, y])

@@ -1,0 +1,3 @@
+from .bottom_up import BottomUpSegmentor
+
+__all__ = ['BottomUpSegmentor']

@@ -1,0 +1,5 @@
+from .dcme_head import DCMEHead
+from .dense_head import DenseHead
+from .grid_class_head import GridClassHead, block_labels, touches_other
+
+__all__ = ['DCMEHead', 'DenseHead', 'GridClassHead', 'block_labels', 'touches_other']

@@ -1,0 +1,18 @@
+from .matrix_nms import mask_intersections, mask_iou, matrix_nms
+from .segments import joint_histogram, majority_label, segment_geometry, segment_mean, segment_sum
+from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
+
+__all__ = [
+    'find_peaks',
+    'joint_histogram',
+    'majority_label',
+    'mask_intersections',
+    'mask_iou',
+    'matrix_nms',
+    'nearest_peak',
+    'segment_geometry',
+    'segment_mean',
+    'segment_sum',
+    'smooth_votes',
+    'vote_histogram',
+]

@@ -1,0 +1,94 @@
+"""Sums, means and geometry of segments: what a map of integer ids says about each of its objects.
+
+Shapes: N elements, K segments, C channels. Every function is one pass over the elements, whatever K is, and reads nothing back
+to the host.
+"""
+
+import torch
+from torch import Tensor
+
+
+def segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    """Sums of the values that share an index.
+
+    Args:
+        values: (N,) or (N, C).
+        index: (N,) integers in [0, num_segments).
+
+    Returns:
+        (num_segments,) or (num_segments, C), dtype of `values`. Differentiable; deterministic on CPU and for integers.
+    """
+    out = values.new_zeros((num_segments, *values.shape[1:]))
+    return out.index_add(0, index, values)
+
+
+def segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
+    """Means of the values that share an index, in float32; 0 for a segment without elements. Shapes as `segment_sum`."""
+    total = segment_sum(values.float(), index, num_segments)
+    count = segment_sum(torch.ones_like(index, dtype=torch.float32), index, num_segments).clamp_(min=1)
+    return total / count.view(-1, *[1] * (total.dim() - 1))
+
+
+def segment_geometry(ids: Tensor, num_segments: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Area, centroid and box of every object of an id map.
+
+    Args:
+        ids: (H, W) integers: 1..K objects; 0 and -1 count as no object.
+        num_segments: K.
+
+    Returns:
+        areas (K,) int64, in pixels;
+        centroids (K, 2) float32, (x, y) means of pixel indices, exact to float32; 0 where the area is 0;
+        boxes (K, 4) float32, (x1, y1, x2, y2) outer pixel edges; 0 where the area is 0.
+    """
+    height, width = ids.shape
+    index = ids.clamp(min=0).flatten().long()
+    y, x = (grid.flatten() for grid in torch.meshgrid(_arange(height, ids), _arange(width, ids), indexing='ij'))
+    areas = segment_sum(torch.ones_like(index), index, num_segments + 1)[1:]
+    # Integer sums are exact where float32 ones lose the last pixels of a large object.
+    sums = torch.stack([segment_sum(x, index, num_segments + 1)[1:], segment_sum(y, index, num_segments + 1)[1:]], dim=1)
+    centroids = (sums.double() / areas.clamp(min=1)[:, None]).float()
+    low, high = [], []
+    for axis in (x, y):
+        low.append(axis.new_zeros(num_segments + 1).scatter_reduce(0, index, axis, 'amin', include_self=False)[1:])
+        high.append(axis.new_zeros(num_segments + 1).scatter_reduce(0, index, axis, 'amax', include_self=False)[1:] + 1)
+    boxes = torch.stack(low + high, dim=1).float() * (areas > 0)[:, None]
+    return areas, centroids, boxes
+
+
+def _arange(end: int, like: Tensor) -> Tensor:
+    return torch.arange(end, device=like.device)
+
+
+def joint_histogram(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> Tensor:
+    """Counts of (row, column) pairs in one pass.
+
+    Args:
+        rows, cols: (N,) integers in [0, num_rows) and [0, num_cols).
+
+    Returns:
+        (num_rows, num_cols) int64.
+    """
+    flat = rows.long() * num_cols + cols.long()
+    return segment_sum(torch.ones_like(flat), flat, num_rows * num_cols).view(num_rows, num_cols)
+
+
+def majority_label(ids: Tensor, label_map: Tensor, num_segments: int, num_labels: int) -> tuple[Tensor, Tensor]:
+    """The most frequent label inside every object.
+
+    Args:
+        ids: (H, W) integers, 1..K objects.
+        label_map: (H, W) integers; values outside [0, num_labels) don't vote.
+
+    Returns:
+        labels (K,) int64, the lowest label on a tie and where nothing voted; shares (K,) float32, votes for it over the object's area.
+    """
+    votes = (ids > 0) & (label_map >= 0) & (label_map < num_labels)
+    rows = torch.where(votes, ids, 0).flatten()
+    cols = torch.where(votes, label_map, 0).flatten()
+    counts = joint_histogram(rows, cols, num_segments + 1, num_labels)[1:]
+    areas = segment_sum(torch.ones_like(rows, dtype=torch.int64), ids.clamp(min=0).flatten(), num_segments + 1)[1:]
+    # argmax may return any of several maxima; ranking by (count, -label) makes the lowest label win.
+    rank = counts * num_labels + torch.arange(num_labels - 1, -1, -1, device=counts.device)
+    labels = rank.argmax(dim=1)
+    return labels, counts.gather(1, labels[:, None]).squeeze(1).float() / areas.clamp(min=1)
