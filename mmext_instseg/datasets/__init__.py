@@ -1,0 +1,5 @@
+"""Data sets and transforms."""
+
+from .shapes import ShapesDataset
+
+__all__ = ['ShapesDataset']

@@ -1,0 +1,18 @@
+"""Shapes: a seeded, versioned generator of scenes for instance and panoptic segmentation, and the data set made of them."""
+
+from .dataset import ShapesDataset
+from .folder import make_shapes, shapes_folder
+from .scene import STUFF, THINGS, VARIANTS, VERSION, Scene, SceneObject, SceneSpec
+
+__all__ = [
+    'STUFF',
+    'THINGS',
+    'VARIANTS',
+    'VERSION',
+    'Scene',
+    'SceneObject',
+    'SceneSpec',
+    'ShapesDataset',
+    'make_shapes',
+    'shapes_folder',
+]

@@ -1,0 +1,134 @@
+"""A Shapes data set on disk: named by what it holds, made once, whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from .scene import VERSION, SceneSpec
+from .writers import WRITERS
+
+MANIFEST = 'manifest.json'
+_JSONS = ('instances.json', 'panoptic.json')
+_IMAGE_FOLDERS = ('images', 'panoptic')
+
+
+def shapes_folder(
+    data_root: str | os.PathLike = 'data/shapes',
+    variant: str = 'standard',
+    size: tuple[int, int] = (128, 128),
+    seed: int = 0,
+    num_images: int = 800,
+) -> Path:
+    """Where a data set lies, made or not: e.g. data/shapes/v1_standard_128x128_seed0_n800.
+
+    Its files are images/, instances.json (COCO), panoptic.json and panoptic/ (COCO panoptic), and manifest.json. A config's
+    `CocoMetric(ann_file=...)` names instances.json there.
+
+    Args:
+        data_root (str | os.PathLike): Folder of all Shapes data sets.
+        variant (str): 'standard' or 'hard'.
+        size (tuple[int, int]): (height, width) in pixels.
+        seed (int): Seed of the series.
+        num_images (int): Scenes 0..num_images-1 of the series: a shorter set is the start of a longer one.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+    return _folder(Path(data_root), SceneSpec(variant, size, seed), num_images)
+
+
+def _folder(data_root: Path, spec: SceneSpec, num_images: int) -> Path:
+    if not isinstance(num_images, int) or num_images < 1:
+        raise ValueError(f'Shapes: num_images must be a whole number of at least 1, not {num_images!r}.')
+    height, width = spec.size
+    return data_root / f'{VERSION}_{spec.variant}_{height}x{width}_seed{spec.seed}_n{num_images}'
+
+
+def make_shapes(
+    data_root: str | os.PathLike = 'data/shapes',
+    variant: str = 'standard',
+    size: tuple[int, int] = (128, 128),
+    seed: int = 0,
+    num_images: int = 800,
+    track: Callable[[range], Iterable[int]] | None = None,
+) -> Path:
+    """Makes a data set unless it is there, and returns its folder. Arguments as `shapes_folder`.
+
+    The data are written beside their final place and moved there in one step, so several processes may ask at once: the first to
+    finish wins, and nobody sees half a data set.
+
+    Args:
+        track (Callable | None): Wraps the range of indices while scenes are made, to show progress.
+
+    Raises:
+        RuntimeError: A folder of that name is there but isn't this data set, or isn't whole.
+    """
+    spec = SceneSpec(variant, size, seed)
+    folder = _folder(Path(data_root), spec, num_images)
+    if folder.exists():
+        check_shapes(folder, spec, num_images)
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.parent / f'.{folder.name}.{uuid.uuid4().hex}'
+    building.mkdir()
+    try:
+        _write(building, spec, num_images, track or (lambda indices: indices))
+        try:
+            os.replace(building, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            check_shapes(folder, spec, num_images)  # another process was faster
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[range], Iterable[int]]) -> None:
+    writers = [writer(folder) for writer in WRITERS]
+    for index in track(range(num_images)):
+        scene, image_id = spec.scene(index), index + 1
+        for writer in writers:
+            writer.add(image_id, f'{image_id:012d}.png', scene)
+    for writer in writers:
+        writer.finish()
+    manifest = _description(spec, num_images) | {'sha256': {name: _digest(folder / name) for name in _JSONS}}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+
+
+def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
+    """Checks that a folder holds this data set, whole: its manifest, its annotation files' checksums, its number of PNGs.
+
+    Raises:
+        RuntimeError: It doesn't.
+    """
+
+    def refuse(what: str) -> None:
+        raise RuntimeError(f'{folder} is not a whole Shapes data set: {what}. Move or delete that folder and it will be made again.')
+
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        refuse(f'{MANIFEST} is missing or unreadable')
+    for key, value in _description(spec, num_images).items():
+        if manifest.get(key) != value:
+            refuse(f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
+    for name in _JSONS:
+        if not (folder / name).is_file() or _digest(folder / name) != manifest['sha256'].get(name):
+            refuse(f'{name} is missing or was changed')
+    for name in _IMAGE_FOLDERS:
+        count = len(list((folder / name).glob('*.png')))
+        if count != num_images:
+            refuse(f'{name}/ holds {count} PNG files instead of {num_images}')
+
+
+def _description(spec: SceneSpec, num_images: int) -> dict:
+    return {'version': VERSION, 'variant': spec.variant, 'size': list(spec.size), 'seed': spec.seed, 'num_images': num_images}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
