@@ -30,20 +30,35 @@ def decode_segmentation(segmentation: Any, height: int, width: int, name: str = 
     Raises:
         ValueError: as `parse_segmentation`.
     """
+    mask = np.zeros(height * width, dtype=bool)
+    mask[run_pixels(segmentation_runs(segmentation, height, width, name))] = True
+    return np.ascontiguousarray(mask.reshape(width, height).T)
+
+
+def segmentation_runs(segmentation: Any, height: int, width: int, name: str = 'segmentation') -> np.ndarray:
+    """The runs of a COCO segmentation, its form of least memory; arguments and errors as `decode_segmentation`.
+
+    Returns:
+        (R,) int64: numbers of pixels outside, inside, outside, ... down the columns, which add up to H * W.
+    """
     parsed = parse_segmentation(segmentation, height, width, name)
     if isinstance(parsed, np.ndarray):
-        column_major = np.repeat(np.arange(len(parsed)) % 2 == 1, parsed)
-        return np.ascontiguousarray(column_major.reshape(width, height).T)
+        return parsed
     rles = coco_mask.frPyObjects([polygon.tolist() for polygon in parsed], height, width)
-    return coco_mask.decode(coco_mask.merge(rles)).astype(bool)
+    return _decode_counts(coco_mask.merge(rles)['counts'], name)
+
+
+def run_pixels(runs: np.ndarray) -> np.ndarray:
+    """(N,) int64: the pixels inside, as indices x * H + y."""
+    starts, lengths = runs.cumsum()[:-1:2], runs[1::2]
+    return np.arange(lengths.sum()) + np.repeat(starts - (lengths.cumsum() - lengths), lengths)
 
 
 def parse_segmentation(segmentation: Any, height: int, width: int, name: str = 'segmentation') -> list[np.ndarray] | np.ndarray:
     """Checks a COCO segmentation without drawing it; arguments as `decode_segmentation`.
 
     Returns:
-        Polygons as a list of (2 N,) float64 with N >= 3, or the runs of an RLE as (R,) int64: numbers of pixels outside, inside,
-        outside, ... down the columns, which add up to H * W.
+        Polygons as a list of (2 N,) float64 with N >= 3, or the runs of an RLE as `segmentation_runs`.
 
     Raises:
         ValueError: anything that isn't one of the three formats; coordinates that are not finite or beyond `MAX_COORDINATE`; an
