@@ -1,0 +1,61 @@
+"""Image files: what is looked at before they are decoded."""
+
+import io
+import warnings
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000  # our choice: a PNG of 600 KB can hold 300 MB of pixels
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values that swap height and width
+_OPENCV_TURNS = ('JPEG', 'MPO', 'PNG', 'TIFF')  # OpenCV 4.12 doesn't follow the tag in WebP
+
+
+def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int, int]:
+    """Reads the header of an image.
+
+    Args:
+        source: a path, or the file's content.
+        name: what to call the image in errors, by default the path.
+
+    Returns:
+        (height, width) that OpenCV's decoder gives, so after EXIF rotation.
+
+    Raises:
+        ValueError: missing, empty, not an image, or over `MAX_PIXELS`; names the file.
+    """
+    name = name or str(source)
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise ValueError(f'{name}: no such file; correct the path or restore the image')
+    if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
+        raise ValueError(f'{name}: the file is empty (0 bytes); restore or remove it')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # MAX_PIXELS decides
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                width, height = image.size
+                turned = image.format in _OPENCV_TURNS and image.getexif().get(_ORIENTATION) in _TURNED
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{name}: over the limit of {MAX_PIXELS:,} pixels ({error}); cut it into tiles') from None
+    except UnidentifiedImageError:
+        raise ValueError(f'{name}: not an image that can be read; restore it or convert it to JPEG, PNG or TIFF') from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f'{name}: the header can not be read ({error}); restore or remove the file') from error
+    if width * height > MAX_PIXELS:
+        raise ValueError(f'{name}: {height} x {width} pixels are over the limit of {MAX_PIXELS:,}; cut the image into tiles')
+    return (width, height) if turned else (height, width)
+
+
+@register_backend('checked_images')
+class CheckedImageBackend(LocalBackend):
+    """Local files for `LoadImageFromFile(backend_args=dict(backend='checked_images'))`.
+
+    Before an image is decoded, an empty or foreign file and one over `MAX_PIXELS` raise a ValueError that names it. Truncated
+    files raise in the decoder: mmcv's loader names them too.
+    """
+
+    def get(self, filepath: str | Path) -> bytes:
+        content = super().get(filepath)
+        image_size(content, str(filepath))
+        return content

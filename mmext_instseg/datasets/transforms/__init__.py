@@ -1,0 +1,5 @@
+from .check_annotations import CheckAnnotations
+from .generate_instance_map import GenerateInstanceMap
+from .pack_dense_inputs import PackDenseInputs
+
+__all__ = ['CheckAnnotations', 'GenerateInstanceMap', 'PackDenseInputs']

@@ -1,0 +1,46 @@
+from mmcv.transforms import BaseTransform
+
+from ...registry import TRANSFORMS
+from ...structures.coco_masks import parse_segmentation
+
+
+@TRANSFORMS.register_module()
+class CheckAnnotations(BaseTransform):
+    """Stops at annotations that mmdet would drop in silence or hand to native code that crashes.
+
+    Goes between `LoadImageFromFile` and `LoadAnnotations`: a NaN in a polygon otherwise ends the data worker with a segmentation
+    fault (pycocotools 2.0.11). Not needed for a file that tools/check_annotations.py finds correct. Changes nothing.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """See `check_instances`."""
+        check_instances(results)
+        return results
+
+
+def check_instances(results: dict) -> None:
+    """Compares what a data set gave an mmdet pipeline with what `LoadAnnotations` can use.
+
+    Args:
+        results: with `instances` (dicts; `mask`: polygons or RLE), and where present `ori_shape` (H, W) of the decoded image and
+            `height`, `width` of the annotation file.
+
+    Raises:
+        ValueError: the image's size isn't the file's; an instance with a box but without a mask; a mask that
+            `parse_segmentation` refuses. Names the image's path and the instance's position in `instances`.
+    """
+    path = results.get('img_path')
+    told = (results['height'], results['width']) if 'height' in results and 'width' in results else None
+    shape = results.get('ori_shape', told)
+    if told is not None and tuple(shape) != told:
+        raise ValueError(
+            f'{path}: the image has {shape[0]} x {shape[1]} pixels (height x width, after EXIF rotation), the annotation file says '
+            f'{told[0]} x {told[1]}; correct the file or restore the image that was annotated'
+        )
+    if 'segments_info' in results:  # panoptic: the masks stand in a PNG
+        return
+    for position, instance in enumerate(results.get('instances', [])):
+        name = f'{path}: instance {position} (label {instance.get("bbox_label")}, box {instance.get("bbox")})'
+        if 'mask' not in instance:
+            raise ValueError(f'{name}: a box without a mask; remove the annotation or give it a segmentation')
+        parse_segmentation(instance['mask'], *shape, name=name)

@@ -1,0 +1,3 @@
+from .dense_data_preprocessor import DenseDataPreprocessor
+
+__all__ = ['DenseDataPreprocessor']
