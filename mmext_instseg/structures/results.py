@@ -68,7 +68,10 @@ def to_rle(instances: InstanceMap) -> list[dict]:
         borders = np.empty(2 * (end - begin) + 2, np.int64)
         borders[0], borders[-1] = 0, flat.size
         borders[1:-1:2], borders[2:-1:2] = starts[begin:end], ends[begin:end]
-        rles.append(coco_mask.frPyObjects({'size': [height, width], 'counts': np.diff(borders).tolist()}, height, width))
+        counts = np.diff(borders).tolist()
+        if end > begin and not counts[-1]:
+            counts.pop()  # pycocotools' own form has no empty last gap
+        rles.append(coco_mask.frPyObjects({'size': [height, width], 'counts': counts}, height, width))
     return rles
 
 
