@@ -122,6 +122,7 @@ def _load_checkpoint(original: Any, cls: type, filename: str, map_location: Any 
 
     Raises:
         pickle.UnpicklingError: the file holds more than weights and plain data, or isn't a checkpoint. Nothing of it was run.
+        RuntimeError: the file is damaged.
     """
     try:
         return restore(original(cls, filename, map_location, logger), filename)
@@ -131,6 +132,9 @@ def _load_checkpoint(original: Any, cls: type, filename: str, map_location: Any 
             'If it comes from a run of mmengine or from a model zoo, '
             f'`python tools/convert_checkpoint.py {filename} NEW.pth` makes a file that loads, running nothing.'
         ) from None
+    except (EOFError, RuntimeError) as error:
+        reason = str(error).split('\n')[0] or 'it is empty'
+        raise RuntimeError(f'{filename} cannot be loaded: {reason} If it is damaged, give an earlier checkpoint of that run.') from error
 
 
 def _save_checkpoint(

@@ -44,5 +44,4 @@ def _data(node: ast.expr) -> bool:
 
 
 def _registered(node: ast.expr) -> bool:
-    value = getattr(node, 'value', None)
-    return value is None or (isinstance(value, str) and REGISTERED_NAME.fullmatch(value) is not None)
+    return isinstance(node, ast.Constant) and (node.value is None or REGISTERED_NAME.fullmatch(str(node.value)) is not None)

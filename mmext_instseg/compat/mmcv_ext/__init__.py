@@ -5,6 +5,26 @@ Loaded by the finder of `compat/startup.py`. It must not import mmext_instseg.
 
 from collections.abc import Callable
 
+from .deform_attn import ms_deform_attn_backward, ms_deform_attn_forward
+from .deform_conv import modulated_deform_conv_backward, modulated_deform_conv_forward
+from .focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
+from .nms import nms
+from .roi_align import roi_align_backward, roi_align_forward
+
+__all__ = [
+    'get_compiler_version',
+    'get_compiling_cuda_version',
+    'modulated_deform_conv_backward',
+    'modulated_deform_conv_forward',
+    'ms_deform_attn_backward',
+    'ms_deform_attn_forward',
+    'nms',
+    'roi_align_backward',
+    'roi_align_forward',
+    'sigmoid_focal_loss_backward',
+    'sigmoid_focal_loss_forward',
+]
+
 CURE = (
     'mmcv-lite has no compiled ops, and the fallback of mmext_instseg does not write this one out. Either choose another op in the '
     'config, or install mmcv 2.1 with compiled ops instead (needs a C++ compiler, nvcc for CUDA, and 20 to 40 minutes): '
