@@ -4,6 +4,7 @@ import io
 import warnings
 from pathlib import Path
 
+import cv2
 from mmengine.fileio import LocalBackend, register_backend
 from PIL import Image, UnidentifiedImageError
 
@@ -26,25 +27,40 @@ def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int
         ValueError: missing, empty, not an image, or over `MAX_PIXELS`; names the file.
     """
     name = name or str(source)
-    if not isinstance(source, bytes) and not Path(source).is_file():
-        raise ValueError(f'{name}: no such file; correct the path or restore the image')
-    if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
-        raise ValueError(f'{name}: the file is empty (0 bytes); restore or remove it')
     try:
+        content = source if isinstance(source, bytes) else None
+        size = Path(source).stat().st_size if content is None else len(content)
+        if size == 0:
+            raise ValueError(f'{name}: the file is empty (0 bytes); restore or remove it')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # MAX_PIXELS decides
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            with Image.open(source if content is None else io.BytesIO(content)) as image:
                 width, height = image.size
                 turned = image.format in _OPENCV_TURNS and image.getexif().get(_ORIENTATION) in _TURNED
+    except FileNotFoundError:
+        raise ValueError(f'{name}: no such file; correct the path or restore the image') from None
     except Image.DecompressionBombError as error:
         raise ValueError(f'{name}: over the limit of {MAX_PIXELS:,} pixels ({error}); cut it into tiles') from None
     except UnidentifiedImageError:
         raise ValueError(f'{name}: not an image that can be read; restore it or convert it to JPEG, PNG or TIFF') from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'{name}: the header can not be read ({error}); restore or remove the file') from error
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f'{name}: can not be read ({error}); restore or remove the file') from error
     if width * height > MAX_PIXELS:
         raise ValueError(f'{name}: {height} x {width} pixels are over the limit of {MAX_PIXELS:,}; cut the image into tiles')
     return (width, height) if turned else (height, width)
+
+
+def check_complete(path: str | Path) -> None:
+    """Decodes a file whose end isn't that of a whole JPEG or PNG.
+
+    Raises:
+        ValueError: cut off or damaged, naming the file.
+    """
+    with open(path, 'rb') as file:
+        file.seek(max(Path(path).stat().st_size - 12, 0))
+        end = file.read()
+    if not end.endswith((b'\xff\xd9', b'IEND\xaeB`\x82')) and cv2.imread(str(path)) is None:
+        raise ValueError(f'{path}: cut off or damaged; restore or remove the file')
 
 
 @register_backend('checked_images')
