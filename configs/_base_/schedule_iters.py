@@ -1,3 +1,5 @@
+_base_ = './runtime.py'
+
 # AdamW with warm-up and a cosine, counted in iterations: for networks trained from scratch on small data.
 # ============================ Usual knobs ============================
 max_iters = 2000

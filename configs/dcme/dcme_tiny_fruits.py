@@ -3,7 +3,6 @@ _base_ = [
     '../_base_/models/dcme_tiny.py',
     '../_base_/datasets/fruits_instance.py',
     '../_base_/schedule_iters.py',
-    '../_base_/runtime.py',
 ]
 max_iters = 1200
 model = dict(heads=dict(semantic=dict(num_things_classes=3)), codec=dict(peak_radius=4, join_radius=16, min_votes=20.0, min_area=60))

@@ -3,5 +3,4 @@ _base_ = [
     '../_base_/models/dcme_tiny.py',
     '../_base_/datasets/shapes_instance.py',
     '../_base_/schedule_iters.py',
-    '../_base_/runtime.py',
 ]

@@ -1,0 +1,12 @@
+"""The one place that knows other libraries' faults. Each cure names the upstream issue and when it can go.
+
+`startup` offers the modules that may be missing (`mmcv._ext`, `panopticapi`) and is installed before anything of OpenMMLab is
+imported; `apply` cures modules that are there.
+"""
+
+
+def apply() -> None:
+    """Applies every cure; a second call changes nothing."""
+    from . import checkpoints
+
+    checkpoints.apply()

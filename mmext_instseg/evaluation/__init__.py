@@ -1,0 +1,3 @@
+from .class_agnostic import ClassAgnosticCocoMetric
+
+__all__ = ['ClassAgnosticCocoMetric']
