@@ -7,6 +7,7 @@ imported; `apply` cures modules that are there.
 
 def apply() -> None:
     """Applies every cure; a second call changes nothing."""
-    from . import checkpoints
+    from . import checkpoints, libraries
 
+    libraries.apply()
     checkpoints.apply()
