@@ -5,12 +5,14 @@ import warnings
 from pathlib import Path
 
 import cv2
+import numpy as np
 from mmengine.fileio import LocalBackend, register_backend
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000  # our choice: a PNG of 600 KB can hold 300 MB of pixels
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values that swap height and width
-_OPENCV_TURNS = ('JPEG', 'MPO', 'PNG', 'TIFF')  # OpenCV 4.12 doesn't follow the tag in WebP
+# OpenCV 4.12 doesn't follow the tag in WebP; in TIFF both libraries do, and Pillow's size has it in already.
+_OPENCV_TURNS = ('JPEG', 'MPO', 'PNG')
 
 
 def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int, int]:
@@ -36,7 +38,9 @@ def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # MAX_PIXELS decides
             with Image.open(source if content is None else io.BytesIO(content)) as image:
                 width, height = image.size
-                turned = image.format in _OPENCV_TURNS and image.getexif().get(_ORIENTATION) in _TURNED
+                if width * height > MAX_PIXELS:
+                    raise ValueError(f'{name}: {height} x {width} pixels are over the limit of {MAX_PIXELS:,}; cut the image into tiles')
+                return (width, height) if _is_turned(image) else (height, width)
     except FileNotFoundError:
         raise ValueError(f'{name}: no such file; correct the path or restore the image') from None
     except Image.DecompressionBombError as error:
@@ -45,9 +49,12 @@ def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int
         raise ValueError(f'{name}: not an image that can be read; restore it or convert it to JPEG, PNG or TIFF') from None
     except (OSError, SyntaxError) as error:
         raise ValueError(f'{name}: can not be read ({error}); restore or remove the file') from error
-    if width * height > MAX_PIXELS:
-        raise ValueError(f'{name}: {height} x {width} pixels are over the limit of {MAX_PIXELS:,}; cut the image into tiles')
-    return (width, height) if turned else (height, width)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    # Pillow would decode a whole PNG to look for a tag behind the pixels.
+    tagged = image.format in _OPENCV_TURNS and (image.format != 'PNG' or 'exif' in image.info)
+    return tagged and image.getexif().get(_ORIENTATION) in _TURNED
 
 
 def check_complete(path: str | Path) -> None:
@@ -59,7 +66,10 @@ def check_complete(path: str | Path) -> None:
     with open(path, 'rb') as file:
         file.seek(max(Path(path).stat().st_size - 12, 0))
         end = file.read()
-    if not end.endswith((b'\xff\xd9', b'IEND\xaeB`\x82')) and cv2.imread(str(path)) is None:
+    if end.endswith((b'\xff\xd9', b'IEND\xaeB`\x82')):
+        return
+    # From memory, as mmcv's loader does it: from a file, OpenCV fills the missing part with grey.
+    if cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR) is None:
         raise ValueError(f'{path}: cut off or damaged; restore or remove the file')
 
 

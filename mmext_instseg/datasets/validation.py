@@ -153,10 +153,8 @@ def _category_problems(category: dict) -> Problems:
 
 def _image_problems(image: dict, image_root: str | Path | None) -> Problems:
     size = image.get('height'), image.get('width')
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        yield 'error', f'height and width are {size}; give the size in pixels'
-    elif size[0] * size[1] > MAX_PIXELS:
-        yield 'error', f'{size[0]} x {size[1]} pixels are over the limit of {MAX_PIXELS:,}; cut the image into tiles'
+    if not _is_size(size):
+        yield 'error', f'height and width are {str(size)[:80]}; give the size in pixels, at most {MAX_PIXELS:,} (cut it into tiles)'
     file_name = image.get('file_name')
     if file_name is None and 'coco_url' in image:  # LVIS v1
         return
@@ -171,11 +169,9 @@ def _image_problems(image: dict, image_root: str | Path | None) -> Problems:
         except ValueError as error:
             yield 'unreadable', str(error)
         else:
-            if found != size:
-                yield 'error', (
-                    f'{path} has {found[0]} x {found[1]} pixels (height x width, after EXIF rotation), the annotations say '
-                    f'{size[0]} x {size[1]}; correct the file or restore the image that was annotated'
-                )
+            if _is_size(size) and found != size:
+                problem = f'{path} has {found[0]} x {found[1]} pixels (height x width, after EXIF rotation), the annotations say'
+                yield 'error', f'{problem} {size[0]} x {size[1]}; correct the file or restore the image that was annotated'
 
 
 def _path_problem(file_name: Any) -> str | None:
@@ -199,10 +195,7 @@ def _annotation_problems(annotation: dict, images: dict[Any, dict], categories: 
     yield from _field_problems(annotation)
     if not annotation.get('segmentation'):
         yield 'error', 'no segmentation, so a box without a mask; remove the annotation or give it a mask'
-    elif image is not None and all(isinstance(image.get(side), int) and 0 < image[side] for side in ('height', 'width')):
-        # A giant image was reported already; its masks would cost its memory.
-        if image['height'] * image['width'] > MAX_PIXELS:
-            return
+    elif image is not None and _is_size((image.get('height'), image.get('width'))):
         try:
             runs = segmentation_runs(annotation['segmentation'], image['height'], image['width'])
         except ValueError as error:
@@ -260,6 +253,10 @@ def _complete(annotation: dict, image: dict) -> dict:
         ends.append((int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 0))
     (x1, x2), (y1, y2) = ends
     return {'area': int(mask.sum()), 'bbox': [x1, y1, x2 - x1, y2 - y1], 'iscrowd': 0, **annotation}
+
+
+def _is_size(value: tuple) -> bool:
+    return all(isinstance(side, int) and side > 0 for side in value) and value[0] * value[1] <= MAX_PIXELS
 
 
 def _is_id(value: Any) -> bool:

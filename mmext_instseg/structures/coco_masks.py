@@ -30,8 +30,9 @@ def decode_segmentation(segmentation: Any, height: int, width: int, name: str = 
     Raises:
         ValueError: as `parse_segmentation`.
     """
+    runs = segmentation_runs(segmentation, height, width, name)
     mask = np.zeros(height * width, dtype=bool)
-    mask[run_pixels(segmentation_runs(segmentation, height, width, name))] = True
+    mask[run_pixels(runs)] = True
     return np.ascontiguousarray(mask.reshape(width, height).T)
 
 

@@ -44,7 +44,6 @@ class GenerateInstanceMap(BaseTransform):
         check_instances(results)
         self._check_keys(results, path)
         masks, labels = results.pop('gt_masks'), np.asarray(results['gt_bboxes_labels'], dtype=np.int64)
-        shape = masks.height, masks.width
         crowd = np.asarray(results.get('gt_ignore_flags', np.zeros(len(labels))), dtype=bool)
         if not len(masks) == len(labels) == len(crowd):
             raise ValueError(f'{path}: {len(masks)} masks, {len(labels)} labels, {len(crowd)} ignore flags; load all of them together')
@@ -77,9 +76,7 @@ class GenerateInstanceMap(BaseTransform):
                 )
         rle = [i for i, instance in enumerate(results.get('instances', ())) if isinstance(instance.get('mask'), dict)]
         if isinstance(masks, PolygonMasks) and rle:
-            raise ValueError(
-                f'{path}: instance {rle[0]} is an RLE, which LoadAnnotations(poly2mask=False) drops; set poly2mask=True'
-            )
+            raise ValueError(f'{path}: instance {rle[0]} is an RLE, which LoadAnnotations(poly2mask=False) drops; set poly2mask=True')
 
     def _paint_polygons(self, masks: PolygonMasks, crowd: np.ndarray, path: str | None) -> tuple[np.ndarray, np.ndarray]:
         height, width = masks.height, masks.width
