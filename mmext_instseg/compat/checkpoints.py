@@ -40,6 +40,8 @@ def plain(value: Any, left_out: list[str], path: str = '') -> Any:
     (None in a sequence), and `left_out` is extended by its path and type.
     """
     kind = type(value)
+    if kind is bytes and not value:
+        return bytearray()  # equal to b'', which pickle writes as a call that isn't allowed
     if kind in PLAIN or isinstance(value, torch.Tensor):
         return value
     if isinstance(value, HistoryBuffer):
@@ -60,7 +62,7 @@ def plain(value: Any, left_out: list[str], path: str = '') -> Any:
         items = [plain(item, left_out, f'{path}[{index}]') for index, item in enumerate(value)]
         sequence = tuple if isinstance(value, tuple) else set if isinstance(value, set | frozenset) else list
         return sequence(None if item is LEFT_OUT else item for item in items)
-    for base in (int, float, str, bytes):  # enumerations and other children of plain types
+    for base in (int, float, str):  # enumerations and other children of plain types
         if isinstance(value, base):
             return base(value)
     if isinstance(value, os.PathLike):

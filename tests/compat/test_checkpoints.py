@@ -1,6 +1,7 @@
 """Checkpoints hold plain data only, give everything back on resume, and never run what a stranger put into one."""
 
 import enum
+import io
 import os
 import uuid
 from collections import Counter, OrderedDict, namedtuple
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer
@@ -145,6 +148,23 @@ def test_plain_loads_weights_only_and_has_builtin_types(tmp_path, value, expecte
     loaded = torch.load(tmp_path / 'x.pth', weights_only=True)
     assert loaded == expected
     assert type(loaded) is type(expected)
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text() | st.binary() | st.complex_numbers()
+)
+DATA = st.recursive(
+    LEAVES.filter(lambda leaf: leaf == leaf),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text() | st.integers(), inner),
+)
+
+
+@given(DATA)
+def test_all_plain_data_survives(value):
+    file = io.BytesIO()
+    torch.save(checkpoints.plain(value, []), file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == value
 
 
 def test_plain_keeps_what_a_state_dict_carries():
