@@ -1,4 +1,4 @@
-"""Cures of lvis, cityscapesscripts and mmseg, applied when the module in question is imported, and in it alone."""
+"""Cures of lvis, cityscapesscripts, mmdet and mmseg, applied when the module in question is imported, and in it alone."""
 
 import importlib
 import sys
@@ -54,10 +54,33 @@ def _cure_depth_metric(module: ModuleType) -> None:
     cls.__init__ = __init__
 
 
+def pq_compute_single_core(proc_id: int, annotation_set: Any, *args: Any, **kwargs: Any) -> Any:
+    """mmdet's function, which counts a segment with id 0 as void without a word, behind a check that refuses it.
+
+    Raises:
+        ValueError: an id below 1, naming the image.
+    """
+    from mmdet.evaluation.functional.panoptic_utils import _unchecked
+
+    for pair in annotation_set:
+        for annotation, side in zip(pair, ('annotation', 'prediction'), strict=True):
+            if any(segment['id'] < 1 for segment in annotation['segments_info']):
+                raise ValueError(f'image {annotation["image_id"]}: the {side} has a segment with id 0, which means void; number from 1')
+    return _unchecked(proc_id, annotation_set, *args, **kwargs)
+
+
+def _cure_panoptic(module: ModuleType) -> None:
+    """mmdet 3.3.0 scores segments with id 0 as void (mmdetection issue 12305: PQ 0, no error). Goes with a check upstream."""
+    utils = importlib.import_module('mmdet.evaluation.functional.panoptic_utils')
+    utils._unchecked = utils.pq_compute_single_core
+    utils.pq_compute_single_core = module.pq_compute_single_core = pq_compute_single_core
+
+
 CURES: dict[str, Callable[[ModuleType], None]] = {
     'lvis.eval': _cure_lvis,
     'cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling': _cure_cityscapes,
     'cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling': _cure_cityscapes,
+    'mmdet.evaluation.metrics.coco_panoptic_metric': _cure_panoptic,
     'mmseg.evaluation.metrics.depth_metric': _cure_depth_metric,
 }
 
