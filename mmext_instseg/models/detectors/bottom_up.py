@@ -151,7 +151,7 @@ class BottomUpSegmentor(BaseDetector):
         """
         scale = [small / full for small, full in zip(probability.shape[-2:], instances.shape, strict=True)]
         if self.test_settings.label_by == 'centre':
-            x, y = ((instances.centroids[:, axis] + 0.5) * scale[1 - axis] for axis in (0, 1))
+            x, y = (instances.centroids[:, axis] * scale[1 - axis] for axis in (0, 1))  # floor(P / Gs), Eq. 2
             per_instance = probability[:, y.long(), x.long()].T
         else:
             y, x = (instances.ids > 0).nonzero(as_tuple=True)
