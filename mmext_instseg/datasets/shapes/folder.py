@@ -111,14 +111,15 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
         raise RuntimeError(f'{folder} is not a whole Shapes data set: {what}. Move or delete that folder and it will be made again.')
 
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+        manifest = dict(json.loads((folder / MANIFEST).read_text()))
+    except (OSError, TypeError, ValueError):
         refuse(f'{MANIFEST} is missing or unreadable')
     for key, value in _description(spec, num_images).items():
         if manifest.get(key) != value:
             refuse(f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
+    digests = manifest.get('sha256', {})
     for name in _JSONS:
-        if not (folder / name).is_file() or _digest(folder / name) != manifest['sha256'].get(name):
+        if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
             refuse(f'{name} is missing or was changed')
     for name in _IMAGE_FOLDERS:
         count = len(list((folder / name).glob('*.png')))
