@@ -55,13 +55,12 @@ class ClassAgnosticCocoMetric(CocoMetric):
 def merge_categories(coco: COCO, names: Sequence[str]) -> COCO:
     """A copy of a COCO index in which all annotations of the categories called `names` belong to one category, without the others."""
     chosen = set(coco.get_cat_ids(cat_names=list(names)))
+    annotations = [one for one in coco.dataset.get('annotations', []) if one['category_id'] in chosen]
     merged = COCO()
     merged.dataset = {
         **coco.dataset,
         'categories': [_CATEGORY],
-        'annotations': [
-            {**one, 'category_id': _CATEGORY['id']} for one in coco.dataset.get('annotations', []) if one['category_id'] in chosen
-        ],
+        'annotations': [{**one, 'category_id': _CATEGORY['id']} for one in annotations],
     }
     merged.createIndex()
     merged.img_ann_map, merged.cat_img_map = merged.imgToAnns, merged.catToImgs
