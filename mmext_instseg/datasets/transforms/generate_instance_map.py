@@ -88,7 +88,7 @@ class GenerateInstanceMap(BaseTransform):
         return np.ascontiguousarray(ids.reshape(width, height).T), areas
 
     def _paint_bitmaps(self, masks: BitmapMasks, crowd: np.ndarray, path: str | None) -> tuple[np.ndarray, np.ndarray]:
-        rows = masks.masks.reshape(len(masks), -1)
+        rows = masks.masks.reshape(len(masks), masks.height * masks.width)
         things = np.flatnonzero(~crowd)
         areas = np.array([np.count_nonzero(rows[i]) for i in things], dtype=np.int64)
         regions = (np.flatnonzero(rows[i] != 0) for i in np.flatnonzero(crowd))
@@ -97,6 +97,8 @@ class GenerateInstanceMap(BaseTransform):
 
     def _drop_small(self, made: InstanceMap) -> InstanceMap:
         keep = made.areas >= max(self.min_area, 1)
+        if keep.all():
+            return made
         made.ids[torch.cat([keep.new_ones(1), keep])[made.ids.clamp(min=0).long()].logical_not()] = IGNORE
         return made.select(keep)
 
