@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from .scene import VERSION, SceneSpec
 from .writers import WRITERS
@@ -107,7 +108,7 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
         RuntimeError: It doesn't.
     """
 
-    def refuse(what: str) -> None:
+    def refuse(what: str) -> NoReturn:
         raise RuntimeError(f'{folder} is not a whole Shapes data set: {what}. Move or delete that folder and it will be made again.')
 
     try:

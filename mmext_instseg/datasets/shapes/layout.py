@@ -106,7 +106,8 @@ class _Composer:
     def place(self, form: Form) -> tuple[float, float]:
         """A centre from which two thirds of the radius at least lie within the image."""
         inset = 0.67 * form.radius
-        return tuple(self.draw.uniform(inset, length - 1 - inset) for length in (self.layout.width, self.layout.height))
+        x = self.draw.uniform(inset, self.layout.width - 1 - inset)
+        return x, self.draw.uniform(inset, self.layout.height - 1 - inset)
 
     def order(self, form: Form) -> float:
         """Smaller forms tend to be in front."""
