@@ -50,7 +50,7 @@ def plain(value: Any, left_out: list[str], path: str = '') -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist(), left_out, path)
     if isinstance(value, Mapping):
-        result = kind() if kind in (OrderedDict, Counter) else {}
+        result: dict = kind() if kind in (OrderedDict, Counter) else {}
         for key, item in value.items():
             item = plain(item, left_out, f'{path}.{key}' if path else str(key))
             if item is not LEFT_OUT:
