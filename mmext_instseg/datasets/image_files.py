@@ -34,7 +34,7 @@ def image_size(source: str | Path | bytes, name: str | None = None) -> tuple[int
     Raises:
         ValueError: missing, empty, not an image, or over `MAX_PIXELS`; names the file.
     """
-    name = name or str(source)
+    name = _name(source, name)
     try:
         empty = not source if isinstance(source, bytes) else Path(source).stat().st_size == 0
         width, height, turned = (0, 0, False) if empty else _read_header(io.BytesIO(source) if isinstance(source, bytes) else source)
@@ -59,6 +59,7 @@ def check_complete(source: str | Path | bytes, name: str | None = None) -> None:
     Raises:
         ValueError: cut off or damaged, naming the file; arguments as `image_size`.
     """
+    name = _name(source, name)
     if isinstance(source, bytes):
         end = source[-12:]
     else:
@@ -70,9 +71,7 @@ def check_complete(source: str | Path | bytes, name: str | None = None) -> None:
     # From memory, as mmcv's loader does it: from a file, OpenCV fills the missing part with grey.
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     if cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR) is None:
-        raise ValueError(
-            f'{name or source}: cut off or damaged, or of a kind that OpenCV can not decode (32-bit TIFF); restore or convert the file'
-        )
+        raise ValueError(f'{name}: cut off or damaged, or of a kind that OpenCV can not decode (32-bit TIFF); restore or convert the file')
 
 
 @register_backend('checked_images')
@@ -89,6 +88,10 @@ class CheckedImageBackend(LocalBackend):
         image_size(content, str(filepath))
         check_complete(content, str(filepath))
         return content
+
+
+def _name(source: str | Path | bytes, name: str | None) -> str:
+    return name or ('image' if isinstance(source, bytes) else str(source))
 
 
 def _read_header(source: str | Path | io.BytesIO) -> tuple[int, int, bool]:

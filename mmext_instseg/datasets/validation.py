@@ -162,7 +162,7 @@ def _image_problems(image: dict, image_root: str | Path | None) -> Problems:
     if problem:
         yield 'error', problem
     elif image_root is not None:
-        path = Path(image_root) / file_name
+        path = Path(image_root) / str(file_name)
         try:
             found = image_size(path)
             check_complete(path)

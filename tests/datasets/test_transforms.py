@@ -9,20 +9,13 @@ from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from PIL import Image
 from torch.utils.data import DataLoader
 
-import mmext_instseg.datasets.transforms  # noqa: F401
 from mmext_instseg.datasets.transforms import CheckAnnotations, GenerateInstanceMap, PackDenseInputs
 from mmext_instseg.registry import DATASETS
 from mmext_instseg.structures import InstanceMap
-
-
-@pytest.fixture(autouse=True)
-def mmdet_scope():
-    init_default_scope('mmdet')
 
 
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[np.ndarray]:
@@ -241,7 +234,7 @@ def test_real_polygons_through_mmdets_transforms(real_data, poly2mask):
     dataset = coco_dataset(*args, train_pipeline(poly2mask), ('date', 'fig', 'hazelnut'))
     seen = 0
     for index in range(6):
-        np.random.seed(index)  # RandomCrop draws from NumPy's global generator
+        np.random.seed(index)  # noqa: NPY002 (RandomCrop draws from this generator)
         results = dataset[index]
         masks = torch.from_numpy(as_bitmaps(results['gt_masks']).masks if not poly2mask else results['gt_masks'].masks).bool()
         expected = InstanceMap.from_masks(masks, torch.from_numpy(results['gt_bboxes_labels'])).compact()

@@ -1,17 +1,11 @@
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from mmext_instseg.models.data_preprocessors import DenseDataPreprocessor
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
-
-
-@pytest.fixture(autouse=True)
-def mmdet_scope():
-    init_default_scope('mmdet')
 
 
 def sample_of(height: int, width: int, dtype: torch.dtype = torch.uint8) -> DetDataSample:
@@ -82,7 +76,7 @@ def test_vocabularies_of_256_classes_need_another_padding(dtype, fits):
         padded = preprocessor(batch_of((5, 6), dtype=dtype))['data_samples'][0].gt_sem_seg.sem_seg
         assert padded.dtype == dtype and padded[0, 7, 7] == 65535 and padded[0, 0, 0] == 3
     else:
-        with pytest.raises(ValueError, match='seg_pad_value=65535 does not fit .*uint8; load it with a wider dtype'):
+        with pytest.raises(ValueError, match=r'seg_pad_value=65535 does not fit .*uint8; load it with a wider dtype'):
             preprocessor(batch_of((5, 6), dtype=dtype))
 
 

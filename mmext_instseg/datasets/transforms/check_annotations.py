@@ -29,17 +29,19 @@ def check_instances(results: dict) -> None:
         ValueError: the image's size isn't the file's; an instance with a box but without a mask; a mask that
             `parse_segmentation` refuses. Names the image's path and the instance's position in `instances`.
     """
+    if 'ori_shape' not in results and 'height' not in results:  # an image that no file describes
+        return
     path = results.get('img_path')
-    told = (results['height'], results['width']) if 'height' in results and 'width' in results else None
-    shape = results.get('ori_shape', told)
-    if told is not None and tuple(shape) != told:
+    shape = results['ori_shape'] if 'ori_shape' in results else (results['height'], results['width'])
+    told = results.get('height', shape[0]), results.get('width', shape[1])
+    if tuple(shape) != told:
         raise ValueError(
             f'{path}: the image has {shape[0]} x {shape[1]} pixels (height x width, after EXIF rotation), the annotation file says '
             f'{told[0]} x {told[1]}; correct the file or restore the image that was annotated'
         )
     if 'segments_info' in results:  # panoptic: the masks stand in a PNG
         return
-    for position, instance in enumerate(results.get('instances', [])):
+    for position, instance in enumerate(results.get('instances', ())):
         name = f'{path}: instance {position} (label {instance.get("bbox_label")}, box {instance.get("bbox")})'
         if 'mask' not in instance:
             raise ValueError(f'{name}: a box without a mask; remove the annotation or give it a segmentation')
