@@ -181,7 +181,9 @@ def _prune_last(method: Any) -> Any:
 
     @wraps(method)
     def wrapped(self: CheckpointHook, *args: Any, **kwargs: Any) -> None:
-        backend = self.file_backend
+        backend = getattr(self, 'file_backend', None)  # set before training only: nothing to remove otherwise
+        if backend is None:
+            return method(self, *args, **kwargs)
         self.file_backend = late = _LateRemoval(backend)
         try:
             method(self, *args, **kwargs)
@@ -191,6 +193,7 @@ def _prune_last(method: Any) -> Any:
         for remove, path in late.noted:
             if path not in kept:
                 remove(path)
+        return None
 
     return wrapped
 
