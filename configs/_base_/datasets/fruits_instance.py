@@ -7,7 +7,8 @@ num_workers = 1
 # =====================================================================
 metainfo = dict(classes=('date', 'fig', 'hazelnut'), palette=[(120, 72, 40), (106, 60, 140), (222, 160, 60)])
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
+    dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
@@ -15,7 +16,8 @@ train_pipeline = [
     dict(type='PackDenseInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
+    dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='GenerateInstanceMap'),

@@ -6,14 +6,16 @@ batch_size = 8
 num_workers = 1
 # =====================================================================
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
+    dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
+    dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
