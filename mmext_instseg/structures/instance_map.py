@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ..ops import segment_geometry
-from .coco_masks import decode_segmentation
+from .coco_masks import segmentation_runs
+from .painting import IGNORE, paint_runs
 
-IGNORE, NONE = -1, 0
+NONE = 0
 _CHUNK = 64  # masks painted at a time: bounds the temporary memory to 64 * H * W * 2 bytes
 
 
@@ -119,20 +120,22 @@ class InstanceMap:
         Raises:
             ValueError: a segmentation that can't be a mask, or a category that `label_of` lacks, naming the annotation's id.
         """
-        masks, labels, ignore = [], [], torch.zeros(shape, dtype=torch.bool)
+        things, labels, regions = [], [], []
         for position, annotation in enumerate(annotations):
             name = f'annotation {annotation.get("id", f"number {position}")}'
-            mask = torch.from_numpy(decode_segmentation(annotation['segmentation'], *shape, name=name))
+            runs = segmentation_runs(annotation['segmentation'], *shape, name=name)
             if annotation.get('iscrowd', 0):
-                ignore |= mask
+                regions.append(runs)
                 continue
             category = annotation['category_id']
             if label_of is not None and category not in label_of:
                 raise ValueError(f'{name}: unknown category id {category}; the categories are {sorted(label_of)}')
-            masks.append(mask)
+            things.append(runs)
             labels.append(category if label_of is None else label_of[category])
-        stacked = torch.stack(masks) if masks else torch.zeros((0, *shape), dtype=torch.bool)
-        return cls.from_masks(stacked, torch.tensor(labels, dtype=torch.int64), ignore, overlap)
+        ids, full_areas = paint_runs(things, regions, *shape, overlap)
+        made = cls.from_ids(torch.from_numpy(ids), torch.tensor(labels, dtype=torch.int64))
+        made.lost = torch.from_numpy(full_areas) - made.areas
+        return made
 
     def masks(self) -> Tensor:
         """(K, H, W) bool; K * H * W bytes."""

@@ -4,7 +4,26 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from .coco_masks import run_pixels
+
 IGNORE = -1
+
+
+def paint_runs(
+    things: list[np.ndarray], regions: list[np.ndarray], height: int, width: int, overlap: str = 'top'
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paints instances given as runs (`segmentation_runs`).
+
+    Args:
+        things: K instances.
+        regions: ignored regions.
+
+    Returns:
+        ids (H, W) int32 as `paint_ids` gives them, and the full areas (K,) int64.
+    """
+    areas = np.array([one[1::2].sum() for one in things], dtype=np.int64)
+    ids = paint_ids(areas, lambda index: run_pixels(things[index]), height * width, map(run_pixels, regions), overlap)
+    return np.ascontiguousarray(ids.reshape(width, height).T), areas
 
 
 def paint_ids(

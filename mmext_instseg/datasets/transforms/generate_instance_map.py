@@ -5,8 +5,8 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 from ...registry import TRANSFORMS
 from ...structures import IGNORE, InstanceMap
-from ...structures.coco_masks import run_pixels, segmentation_runs
-from ...structures.painting import paint_ids
+from ...structures.coco_masks import segmentation_runs
+from ...structures.painting import paint_ids, paint_runs
 from .check_annotations import check_instances
 
 
@@ -82,10 +82,8 @@ class GenerateInstanceMap(BaseTransform):
         height, width = masks.height, masks.width
         runs = [segmentation_runs(polygons, height, width, f'{path}: gt_masks[{i}]') for i, polygons in enumerate(masks.masks)]
         things = [one for one, ignored in zip(runs, crowd, strict=True) if not ignored]
-        regions = [run_pixels(one) for one, ignored in zip(runs, crowd, strict=True) if ignored]
-        areas = np.array([one[1::2].sum() for one in things], dtype=np.int64)
-        ids = paint_ids(areas, lambda i: run_pixels(things[i]), height * width, regions, self.overlap)
-        return np.ascontiguousarray(ids.reshape(width, height).T), areas
+        regions = [one for one, ignored in zip(runs, crowd, strict=True) if ignored]
+        return paint_runs(things, regions, height, width, self.overlap)
 
     def _paint_bitmaps(self, masks: BitmapMasks, crowd: np.ndarray, path: str | None) -> tuple[np.ndarray, np.ndarray]:
         rows = masks.masks.reshape(len(masks), masks.height * masks.width)
