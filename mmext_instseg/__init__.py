@@ -4,15 +4,23 @@ Importing the package registers every part under its plain name, so a config nee
 `custom_imports = dict(imports=['mmext_instseg'], allow_failed_imports=False)`.
 """
 
+import sys
+
 from .compat import startup
+from .version import __version__
 
 startup.install()  # before mmdet is imported: it needs mmcv's ops
 
-from . import compat  # noqa: E402
+#: What kept the package from importing; only `python -m mmext_instseg.check_env` goes on with one, to explain it.
+import_error: Exception | None = None
+try:
+    from . import compat
 
-compat.apply()
+    compat.apply()
+    from . import codecs, datasets, evaluation, models
+except Exception as error:
+    if f'{__name__}.check_env' not in sys.orig_argv:
+        raise
+    import_error = error
 
-from . import codecs, datasets, evaluation, models  # noqa: E402
-from .version import __version__  # noqa: E402
-
-__all__ = ['__version__', 'codecs', 'compat', 'datasets', 'evaluation', 'models']
+__all__ = ['__version__', 'codecs', 'compat', 'datasets', 'evaluation', 'import_error', 'models']
