@@ -1,0 +1,3 @@
+from .hooks import TimeBudgetHook
+
+__all__ = ['TimeBudgetHook']
