@@ -17,7 +17,8 @@ CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'dcme' / 'dcme_tiny_s
 
 
 def run(tool: str, *arguments: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, str(TOOLS / tool), *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -57,9 +58,8 @@ def test_test_prints_both_metrics(trained):
 
 def test_resume_goes_on_where_it_stopped(trained):
     folder, config, _ = trained
-    printed = run(
-        'train.py', config, '--work-dir', folder / 'work', '--resume', '--cfg-options', 'train_cfg.max_iters=4', 'train_cfg.val_interval=4', folder=folder
-    )  # fmt: skip
+    longer = ('--cfg-options', 'train_cfg.max_iters=4', 'train_cfg.val_interval=4')
+    printed = run('train.py', config, '--work-dir', folder / 'work', '--resume', *longer, folder=folder)
     assert 'resumed epoch: 0, iter: 3' in printed
     assert torch.load(folder / 'work' / 'iter_4.pth', weights_only=True)['meta']['iter'] == 4
 

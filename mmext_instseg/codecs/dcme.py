@@ -18,9 +18,9 @@ class DCMECodec(BaseCodec):
     and smoothed; peaks are centres; a pixel joins the centre nearest to its vote; groups below `min_area` are dropped. The score of
     an instance is its vote concentration, the share of its votes within `peak_radius` cells of the centre.
 
-    `decode(encode(x)) == x` where the cells of all centroids are at least 2 * `peak_radius` + 1 apart along x or y; nearer ones may
-    merge, but an object is never split. Time and memory are linear in H * W and flat in the number of instances: a few integers a
-    pixel and (2 * `join_radius` + 1)^2 a peak.
+    `decode(encode(x)) == x` where the cells of all centroids are at least 2 * `peak_radius` + 1 apart along x or y. Nearer ones may
+    merge or, in a chain of ever better ones, be lost, but an object is never split. Time and memory are linear in H * W and flat in
+    the number of instances: a few integers a pixel and (2 * `join_radius` + 1)^2 a peak.
 
     Args:
         unit: the maps are in units of this many pixels (ours; the paper's is 1). A power of two keeps them exact.
@@ -98,7 +98,8 @@ class DCMECodec(BaseCodec):
         ids = torch.zeros_like(foreground, dtype=torch.int32)
         ids[pixels] = torch.cat([number.new_zeros(1), number]).int()[owner]
         scores = (close.float() / areas.clamp(min=1))[keep].split(per_image.tolist())
-        return [InstanceMap.from_ids(one, torch.zeros_like(score, dtype=torch.int64), score) for one, score in zip(ids, scores, strict=True)]
+        labels = [torch.zeros_like(score, dtype=torch.int64) for score in scores]
+        return [InstanceMap.from_ids(*columns) for columns in zip(ids, labels, scores, strict=True)]
 
     def resize(self, maps: dict[str, Tensor], shape: tuple[int, int]) -> dict[str, Tensor]:
         height, width = maps['displacement'].shape[-2:]

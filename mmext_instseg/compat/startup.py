@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     import sysconfig
 
     parser = argparse.ArgumentParser(
-        description=f"Installs or removes {PACKAGE}'s start-up hook: fallbacks for mmcv._ext and panopticapi, used only where the real ones are missing.",
+        description=f"Installs or removes {PACKAGE}'s start-up hook: fallbacks for mmcv._ext and panopticapi, "
+        'used only where the real ones are missing.',
         epilog='example: .venv/bin/python mmext_instseg/compat/startup.py --install',
     )
     action = parser.add_mutually_exclusive_group(required=True)
@@ -87,7 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         paths = write_hook(folder) if options.install else remove_hook(folder)
     except OSError as error:
-        print(f'startup: cannot change {folder}: {error}. Use a Python whose site-packages you may write, such as a virtual environment.', file=sys.stderr)
+        print(
+            f'startup: cannot change {folder}: {error}. Use a Python whose site-packages you may write, such as a virtual environment.',
+            file=sys.stderr,
+        )
         return 1
     for path in paths:
         print('wrote' if options.install else 'removed', path)

@@ -154,7 +154,9 @@ class InstanceMap:
         if shape == self.shape:
             return self
         # floor((i + 1/2) old / new) in integers: exact at any ratio
-        rows, cols = ((2 * torch.arange(new, device=self.device) + 1) * old // (2 * new) for new, old in zip(shape, self.shape, strict=True))
+        rows, cols = (
+            (2 * torch.arange(new, device=self.device) + 1) * old // (2 * new) for new, old in zip(shape, self.shape, strict=True)
+        )
         made = InstanceMap.from_ids(self.ids[rows[:, None], cols[None, :]], self.labels, self.scores)
         made.lost = self.lost
         return made

@@ -3,6 +3,8 @@
 Shapes: K instances, (H, W) image size.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
@@ -63,7 +65,7 @@ def to_rle(instances: InstanceMap) -> list[dict]:
     owner, starts, ends = flat[starts][order], starts[order], ends[order]
     first = np.searchsorted(owner, np.arange(1, len(instances) + 2))
     rles = []
-    for begin, end in zip(first[:-1], first[1:], strict=True):
+    for begin, end in pairwise(first):
         # gap, run, gap, run, ..., gap: the differences of all borders
         borders = np.empty(2 * (end - begin) + 2, np.int64)
         borders[0], borders[-1] = 0, flat.size

@@ -15,7 +15,7 @@ from mmseg.evaluation import DepthMetric
 from pycocotools import mask as coco_mask
 
 from mmext_instseg.compat import libraries
-from mmext_instseg.structures import InstanceMap, to_panoptic_seg, to_rle
+from mmext_instseg.structures import InstanceMap, to_panoptic_seg
 
 
 def panoptic_prediction(png: Path, segments: list[dict], label_of: dict[int, int]) -> PixelData:

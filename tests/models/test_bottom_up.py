@@ -4,6 +4,7 @@ import pytest
 import torch
 from head_contract import make_sample, scene
 from mmdet.structures import DetDataSample
+from mmengine.structures import PixelData
 
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
@@ -28,6 +29,11 @@ def build(**changes):
 def batch(*kinds: str, shape: tuple[int, int] = (48, 64)) -> tuple[torch.Tensor, list[DetDataSample]]:
     images = torch.randn(len(kinds), 3, *shape, generator=torch.Generator().manual_seed(0))
     return images, [make_sample(scene(kind, *shape)) for kind in kinds]
+
+
+def objects(labels: torch.Tensor, masks: torch.Tensor) -> set[tuple]:
+    """Label and pixels of each object, whatever their order."""
+    return {(int(label), tuple(mask.flatten().nonzero().flatten().tolist())) for label, mask in zip(labels, masks, strict=True)}
 
 
 def test_loss_reaches_every_parameter_without_any_instance():
@@ -62,9 +68,7 @@ def test_both_oracles_give_the_truth_back(label_by):
     for sample, true in zip(model.predict(images, samples), truth, strict=True):
         pred = sample.pred_instances
         assert len(pred) == len(true)
-        expected = {(int(label), tuple(mask.flatten().nonzero().flatten().tolist())) for label, mask in zip(true.labels, true.masks())}
-        found = {(int(label), tuple(mask.flatten().nonzero().flatten().tolist())) for label, mask in zip(pred.labels, pred.masks)}
-        assert found == expected
+        assert objects(pred.labels, pred.masks) == objects(true.labels, true.masks())
         assert pred.scores.tolist() == [1.0] * len(true)
 
 
@@ -123,8 +127,6 @@ def test_panoptic_results():
     images, samples = batch('one')
     semantic = torch.full((1, 48, 64), 4)
     semantic[:, :, :20] = 3
-    from mmengine.structures import PixelData
-
     samples[0].gt_sem_seg = PixelData(sem_seg=semantic)
     instances = samples[0].gt_instance_map
     panoptic = model.predict(images, samples)[0].pred_panoptic_seg.sem_seg

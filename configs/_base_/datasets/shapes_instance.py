@@ -33,7 +33,9 @@ val_dataloader = dict(
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='ShapesDataset', data_root=data_root, variant=variant, seed=1, num_images=100, test_mode=True, pipeline=test_pipeline),
+    dataset=dict(
+        type='ShapesDataset', data_root=data_root, variant=variant, seed=1, num_images=100, test_mode=True, pipeline=test_pipeline
+    ),
 )
 test_dataloader = val_dataloader
 val_ann_file = f'{data_root}/v1_{variant}_128x128_seed1_n100/instances.json'

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
@@ -176,5 +175,3 @@ class BottomUpSegmentor(BaseDetector):
     def _require_truth(batch_data_samples: list | None) -> None:
         if not batch_data_samples or 'gt_instance_map' not in batch_data_samples[0]:
             raise ValueError('test_cfg.oracle needs ground truth: load annotations and GenerateInstanceMap in the test pipeline')
-
-

@@ -4,6 +4,7 @@ Shapes: B images, (h, w) size of the maps, C channels.
 """
 
 from abc import abstractmethod
+from itertools import pairwise
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -38,9 +39,7 @@ class DenseHead(BaseModule):
         super().__init__(init_cfg)
         self.in_index = in_index
         widths = [in_channels] + [channels] * num_convs
-        self.convs = nn.Sequential(
-            *(ConvModule(i, o, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg) for i, o in zip(widths[:-1], widths[1:], strict=True))
-        )
+        self.convs = nn.Sequential(*(ConvModule(i, o, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg) for i, o in pairwise(widths)))
         self.project = nn.Conv2d(widths[-1], out_channels, 1)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
