@@ -23,12 +23,12 @@ class NumpyWith:
         return names[name] if name in names else getattr(numpy, name)
 
 
-def _cure_lvis(module: ModuleType) -> None:
+def _cure_lvis(module: Any) -> None:
     """lvis 0.5.3 calls np.float, gone since NumPy 1.24 (lvis-dataset/lvis-api issue 42). Goes with a newer lvis."""
     module.np = NumpyWith(float=float)
 
 
-def _cure_cityscapes(module: ModuleType) -> None:
+def _cure_cityscapes(module: Any) -> None:
     """cityscapesscripts 2.3.0 calls np.in1d, gone since NumPy 2.4. Goes with a newer cityscapesscripts."""
 
     def in1d(values: Any, wanted: Any, invert: bool = False) -> numpy.ndarray:
@@ -37,7 +37,7 @@ def _cure_cityscapes(module: ModuleType) -> None:
     module.np = NumpyWith(in1d=in1d)
 
 
-def _cure_depth_metric(module: ModuleType) -> None:
+def _cure_depth_metric(module: Any) -> None:
     """mmseg 1.2.2: DepthMetric(depth_metrics=[...]) calls isinstance(..., [tuple, list]), a TypeError. Goes with a newer mmseg."""
     cls = module.DepthMetric
     original = cls.__init__
@@ -69,9 +69,9 @@ def pq_compute_single_core(proc_id: int, annotation_set: Any, *args: Any, **kwar
     return _unchecked(proc_id, annotation_set, *args, **kwargs)
 
 
-def _cure_panoptic(module: ModuleType) -> None:
+def _cure_panoptic(module: Any) -> None:
     """mmdet 3.3.0 scores segments with id 0 as void (mmdetection issue 12305: PQ 0, no error). Goes with a check upstream."""
-    utils = importlib.import_module('mmdet.evaluation.functional.panoptic_utils')
+    utils: Any = importlib.import_module('mmdet.evaluation.functional.panoptic_utils')
     utils._unchecked = utils.pq_compute_single_core
     utils.pq_compute_single_core = module.pq_compute_single_core = pq_compute_single_core
 

@@ -24,6 +24,8 @@ class ClassAgnosticCocoMetric(CocoMetric):
     """
 
     default_prefix = 'agnostic'
+    _coco_api: COCO | None
+    cat_ids: list[int] | None
 
     def __init__(self, ann_file: str | None = None, metric: str | list[str] = 'segm', **kwargs) -> None:
         super().__init__(ann_file=ann_file, metric=metric, **kwargs)

@@ -72,7 +72,7 @@ def find_peaks(heat: Tensor, radius: int, threshold: float) -> Tensor:
     return (is_top & (order == F.max_pool2d(order[:, None], window, 1, radius)[:, 0])).nonzero()
 
 
-def nearest_peak(peaks: Tensor, shape: tuple[int, int, int], radius: int) -> Tensor:
+def nearest_peak(peaks: Tensor, shape: torch.Size | tuple[int, int, int], radius: int) -> Tensor:
     """The nearest peak of every cell: each peak writes its number into the disc around it, the smallest distance wins.
 
     Time and memory P * (2 * radius + 1)^2 + B * Y * X; no cells x peaks matrix.

@@ -3,8 +3,9 @@
 Shapes: H, W image or map size; K instances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -180,8 +181,8 @@ class InstanceMap:
         """
         new_ids = torch.where(keep, keep.cumsum(0), 0)
         table = torch.cat([new_ids.new_tensor([IGNORE, NONE]), new_ids]).int()
-        rows = {f.name: None if (column := getattr(self, f.name)) is None else column[keep] for f in fields(self) if f.name != 'ids'}
-        return InstanceMap(ids=table[(self.ids + 1).long()], **rows)
+        kept = replace(self, ids=self.labels)._map(lambda column: column[keep])
+        return replace(kept, ids=table[(self.ids + 1).long()])
 
     def compact(self) -> 'InstanceMap':
         """Drops the rows without pixels. Reads K' back from the device."""
@@ -202,6 +203,7 @@ class InstanceMap:
     def detach(self) -> 'InstanceMap':
         return self._map(Tensor.detach)
 
-    def _map(self, function) -> 'InstanceMap':
+    def _map(self, function: Callable[[Tensor], Tensor]) -> 'InstanceMap':
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return InstanceMap(**{name: None if column is None else function(column) for name, column in columns.items()})
+        moved: dict[str, Any] = {name: None if column is None else function(column) for name, column in columns.items()}
+        return InstanceMap(**moved)

@@ -24,8 +24,8 @@ def ms_deform_attn_forward(
     0..1 over the whole level; beyond it values are 0. `attention_weights` (B, Q, M, L, P). `im2col_step` is a memory
     setting of the compiled op, without effect here.
     """
-    tensors = at_least_float32(value, sampling_locations, attention_weights)
-    return _attend(*tensors, spatial_shapes.tolist(), level_start_index.tolist()).to(value.dtype)
+    values, locations, weights = at_least_float32(value, sampling_locations, attention_weights)
+    return _attend(values, locations, weights, spatial_shapes.tolist(), level_start_index.tolist()).to(value.dtype)
 
 
 def ms_deform_attn_backward(
@@ -43,7 +43,7 @@ def ms_deform_attn_backward(
     """Fills the three gradients, shaped as what they belong to; arguments as in the forward op."""
     shapes, starts = spatial_shapes.tolist(), level_start_index.tolist()
     tensors = at_least_float32(value, sampling_locations, attention_weights)
-    grads = gradients(lambda *inputs: _attend(*inputs, shapes, starts), tensors, grad_output)
+    grads = gradients(lambda v, x, w: _attend(v, x, w, shapes, starts), tensors, grad_output)
     for buffer, gradient in zip((grad_value, grad_sampling_loc, grad_attn_weight), grads, strict=True):
         buffer.copy_(gradient)
 

@@ -47,8 +47,9 @@ def modulated_deform_conv_backward(
     """Fills the five gradients, shaped as what they belong to; `grad_bias` only with a bias."""
     inputs = at_least_float32(input, weight, bias, offset, mask)
     convolution = _convolution(geometry)
+    buffers: tuple[Tensor, ...] = (grad_input, grad_weight, grad_bias, grad_offset, grad_mask)
     if geometry['with_bias']:
-        grads, buffers = gradients(convolution, inputs, grad_output), (grad_input, grad_weight, grad_bias, grad_offset, grad_mask)
+        grads = gradients(convolution, inputs, grad_output)
     else:
         empty = inputs.pop(2)
         grads = gradients(lambda x, w, o, m: convolution(x, w, empty, o, m), inputs, grad_output)

@@ -71,7 +71,8 @@ def roi_align_backward(
     zeros = torch.zeros_like(grad_input, dtype=gradient.dtype)
     size = (aligned_height, aligned_width)
     if pool_mode != MAX:
-        grad_input.copy_(*gradients(lambda x: roi_align(x, boxes, size, spatial_scale, sampling_ratio, aligned), [zeros], gradient))
+        (found,) = gradients(lambda x: roi_align(x, boxes, size, spatial_scale, sampling_ratio, aligned), [zeros], gradient)
+        grad_input.copy_(found)
         return
     for chosen, (rows, columns) in _by_grid(boxes, size, spatial_scale, sampling_ratio, aligned):
         fine, picked = (aligned_height * rows, aligned_width * columns), boxes[chosen]

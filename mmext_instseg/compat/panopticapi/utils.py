@@ -50,11 +50,11 @@ class IdGenerator:
                 return list(color)
 
     def get_id(self, cat_id: int) -> int:
-        return rgb2id(self.get_color(cat_id))
+        return self.get_id_and_color(cat_id)[0]
 
     def get_id_and_color(self, cat_id: int) -> tuple[int, list[int]]:
         color = self.get_color(cat_id)
-        return rgb2id(color), color
+        return int(rgb2id(color)), color
 
 
 def save_json(data: Any, path: str) -> None:

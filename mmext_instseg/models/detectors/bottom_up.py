@@ -1,6 +1,6 @@
 """The detector of all bottom-up methods: trunk -> dense heads -> codec -> results."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
@@ -75,7 +75,7 @@ class BottomUpSegmentor(BaseDetector):
         self.neck = None if neck is None else MODELS.build(neck)
         self.codec: BaseCodec = TASK_UTILS.build(codec)
         extra = {'instance': dict(codec=codec)}
-        self.heads = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
+        self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
         self.train_cfg = train_cfg
         self.test_settings = TestSettings(**(test_cfg or {}))
         unknown = set(self.test_settings.oracle) - set(heads)
@@ -157,7 +157,7 @@ class BottomUpSegmentor(BaseDetector):
             values = probability[:, ((y + 0.5) * scale[0]).long(), ((x + 0.5) * scale[1]).long()].T
             per_instance = segment_mean(values, instances.ids[y, x].long() - 1, len(instances))
         share, instances.labels = per_instance.max(dim=1)
-        instances.scores = instances.scores * share
+        instances.scores = share if instances.scores is None else instances.scores * share
         best = instances.scores >= self.test_settings.score_threshold
         if len(instances) > self.test_settings.max_per_image:
             rank = instances.scores.argsort(descending=True, stable=True).argsort()
