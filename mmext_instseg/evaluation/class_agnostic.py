@@ -1,13 +1,14 @@
 """AP that doesn't ask for the class."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation.metrics import CocoMetric
 
 from ..registry import METRICS
 
-_CATEGORY = {'id': 1, 'name': 'object'}
+_CATEGORY: dict[str, Any] = {'id': 1, 'name': 'object'}
 
 
 @METRICS.register_module()
