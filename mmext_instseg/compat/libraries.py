@@ -1,11 +1,11 @@
 """Cures of lvis, cityscapesscripts, mmdet and mmseg, applied when the module in question is imported, and in it alone."""
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +24,18 @@ class NumpyWith:
 
 
 def _cure_lvis(module: Any) -> None:
-    """lvis 0.5.3 calls np.float, gone since NumPy 1.24 (lvis-dataset/lvis-api issue 42). Goes with a newer lvis."""
+    """lvis 0.5.3 calls np.float, gone since NumPy 1.24.
+
+    Upstream: lvis-dataset/lvis-api issue 37, resolved on its main branch by pull request 42. Goes with a release after 0.5.3.
+    """
     module.np = NumpyWith(float=float)
 
 
 def _cure_cityscapes(module: Any) -> None:
-    """cityscapesscripts 2.3.0 calls np.in1d, gone since NumPy 2.4. Goes with a newer cityscapesscripts."""
+    """cityscapesscripts 2.3.0 calls np.in1d, gone since NumPy 2.4.
+
+    Upstream: mcordts/cityscapesScripts pull request 196, open. Goes with a release after 2.3.0.
+    """
 
     def in1d(values: Any, wanted: Any, invert: bool = False) -> numpy.ndarray:
         return numpy.isin(numpy.ravel(values), wanted, invert=invert)
@@ -38,41 +44,54 @@ def _cure_cityscapes(module: Any) -> None:
 
 
 def _cure_depth_metric(module: Any) -> None:
-    """mmseg 1.2.2: DepthMetric(depth_metrics=[...]) calls isinstance(..., [tuple, list]), a TypeError. Goes with a newer mmseg."""
+    """mmseg 1.2.2: DepthMetric(depth_metrics=[...]) calls isinstance(..., [tuple, list]), a TypeError.
+
+    Upstream: since open-mmlab/mmsegmentation pull request 3297; no issue found. Goes with a release after 1.2.2.
+    """
     cls = module.DepthMetric
     original = cls.__init__
 
+    @functools.wraps(original)
     def __init__(self, depth_metrics: Any = None, *args: Any, **kwargs: Any) -> None:
         original(self, None, *args, **kwargs)
         if depth_metrics is None:
             return
-        unknown = [name for name in depth_metrics if name not in self.METRICS]
-        if isinstance(depth_metrics, str) or unknown:
-            raise ValueError(f'DepthMetric: unknown depth_metrics {unknown or depth_metrics!r}; choose a list of {list(self.METRICS)}')
+        if isinstance(depth_metrics, str) or not set(depth_metrics) <= set(self.METRICS):
+            raise ValueError(f'DepthMetric: depth_metrics={depth_metrics!r}; give a list of names out of {list(self.METRICS)}')
         self.metrics = depth_metrics
 
     cls.__init__ = __init__
 
 
 def pq_compute_single_core(proc_id: int, annotation_set: Any, *args: Any, **kwargs: Any) -> Any:
-    """mmdet's function, which counts a segment with id 0 as void without a word, behind a check that refuses it.
+    """mmdet's function behind a check of the segment ids. At the top of this module, so that worker processes find it.
 
     Raises:
-        ValueError: an id below 1, naming the image.
+        ValueError: an id below 1, with the file and the way out.
     """
-    from mmdet.evaluation.functional.panoptic_utils import _unchecked
+    from mmdet.evaluation.functional import panoptic_utils
 
+    way_out = {
+        'annotation': 'number the segments from 1',
+        'prediction': 'mmdet numbers a stuff segment by its label: let a thing class come first in metainfo["classes"]',
+    }
     for pair in annotation_set:
-        for annotation, side in zip(pair, ('annotation', 'prediction'), strict=True):
-            if any(segment['id'] < 1 for segment in annotation['segments_info']):
-                raise ValueError(f'image {annotation["image_id"]}: the {side} has a segment with id 0, which means void; number from 1')
-    return _unchecked(proc_id, annotation_set, *args, **kwargs)
+        for annotation, side in zip(pair, way_out, strict=True):
+            for segment in annotation['segments_info']:
+                if segment['id'] < 1:
+                    where = f'{annotation["file_name"]} (image {annotation["image_id"]})'
+                    raise ValueError(f'{where}: the {side} has a segment with id {segment["id"]}; 0 means void: {way_out[side]}')
+    return panoptic_utils.pq_compute_single_core_unchecked(proc_id, annotation_set, *args, **kwargs)
 
 
 def _cure_panoptic(module: Any) -> None:
-    """mmdet 3.3.0 scores segments with id 0 as void (mmdetection issue 12305: PQ 0, no error). Goes with a check upstream."""
+    """mmdet 3.3.0 scores a segment with id 0 as void, without a word.
+
+    Upstream: as in open-mmlab/mmdetection issue 12305 (PQ 0, no error). Goes with a check in mmdet.
+    """
     utils: Any = importlib.import_module('mmdet.evaluation.functional.panoptic_utils')
-    utils._unchecked = utils.pq_compute_single_core
+    if utils.pq_compute_single_core is not pq_compute_single_core:
+        utils.pq_compute_single_core_unchecked = utils.pq_compute_single_core
     utils.pq_compute_single_core = module.pq_compute_single_core = pq_compute_single_core
 
 
@@ -104,21 +123,17 @@ class _CuringLoader(Loader):
 
 
 class _CuringFinder(MetaPathFinder):
-    """Stands first in sys.meta_path and hands the modules of `CURES` to a curing loader."""
-
-    searching: set[str] = set()
+    """Stands first in sys.meta_path and hands the modules of `CURES`, found by the others, to a curing loader."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in CURES or name in self.searching:
+        if name not in CURES:
             return None
-        self.searching.add(name)
-        try:
-            spec = find_spec(name)
-        finally:
-            self.searching.discard(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _CuringLoader(spec.loader, CURES[name])
-        return spec
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target) if finder is not self else None
+            if spec is not None and spec.loader is not None:
+                spec.loader = _CuringLoader(spec.loader, CURES[name])
+                return spec
+        return None
 
 
 def apply() -> None:

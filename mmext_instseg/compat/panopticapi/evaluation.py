@@ -1,9 +1,17 @@
-"""Panoptic quality as Kirillov et al. define it (arXiv 1801.00868, section 4): counts, and their summary.
+"""Panoptic quality (Kirillov et al., arXiv 1801.00868, section 4) by panopticapi's rules, where they say more than the paper.
 
-The counting of images stands in mmdet (`pq_compute_single_core`); it fills a `PQStat`.
+mmdet counts through its own `pq_compute_single_core` and takes `OFFSET`, `VOID` and `PQStat` from here; the one below is for
+callers of panopticapi, and a second reckoning for mmdet's.
 """
 
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+from .utils import rgb2id
 
 OFFSET = 256**3
 VOID = 0
@@ -70,3 +78,90 @@ class PQStat:
             'sq': counts.iou / counts.tp if counts.tp else 0.0,
             'rq': counts.tp / size if size else 0.0,
         }
+
+
+def pq_compute_single_core(
+    proc_id: int, annotation_set: Iterable[tuple[dict, dict]], gt_folder: str, pred_folder: str, categories: dict[int, dict]
+) -> PQStat:
+    """Counts of pairs of (annotation, prediction), both in COCO's panoptic format: JSON entries, and PNGs in the two folders.
+
+    Areas of predictions are counted in the PNG, those of annotations taken from the JSON.
+
+    Args:
+        proc_id: for panopticapi's signature only.
+        categories: id -> category; all that a prediction may use.
+
+    Raises:
+        KeyError: a predicted segment is in the PNG or in the JSON only, or of an unknown category.
+        ValueError: a segment's id is 0, which is void; or the two images differ in size.
+    """
+    stat = PQStat()
+    for truth, prediction in annotation_set:
+        true_ids = _read_ids(gt_folder, truth)
+        predicted_ids = _read_ids(pred_folder, prediction)
+        if true_ids.shape != predicted_ids.shape:
+            raise ValueError(f'image {truth["image_id"]}: the annotation is {true_ids.shape}, the prediction {predicted_ids.shape} (H, W)')
+        pairs, pixels = np.unique(true_ids * OFFSET + predicted_ids, return_counts=True)
+        overlaps = {divmod(pair, OFFSET): count for pair, count in zip(pairs.tolist(), pixels.tolist(), strict=True)}
+        _count_image(stat, truth, prediction, overlaps, categories)
+    return stat
+
+
+def _read_ids(folder: str, annotation: dict) -> np.ndarray:
+    """(H, W) int64."""
+    with Image.open(os.path.join(folder, annotation['file_name'])) as image:
+        return np.asarray(rgb2id(np.array(image.convert('RGB'))), dtype=np.int64)
+
+
+def _count_image(stat: PQStat, truth: dict, prediction: dict, overlaps: dict[tuple[int, int], int], categories: dict[int, dict]) -> None:
+    """Adds the counts of one image; overlaps: (true id, predicted id) -> pixels."""
+    truths = {segment['id']: segment for segment in truth['segments_info']}
+    predictions = {segment['id']: segment for segment in prediction['segments_info']}
+    areas: Counter[int] = Counter()
+    for (_, predicted), pixels in overlaps.items():
+        areas[predicted] += pixels
+    _check(truth['image_id'], truths, predictions, areas, categories)
+
+    matched_truths, matched_predictions = set(), set()
+    for (true, predicted), pixels in overlaps.items():
+        if true not in truths or predicted not in predictions or truths[true]['iscrowd'] == 1:
+            continue
+        category = truths[true]['category_id']
+        if category != predictions[predicted]['category_id']:
+            continue
+        union = areas[predicted] + truths[true]['area'] - pixels - overlaps.get((VOID, predicted), 0)
+        if pixels / union > 0.5:
+            stat[category].tp += 1
+            stat[category].iou += pixels / union
+            matched_truths.add(true)
+            matched_predictions.add(predicted)
+
+    crowds = {}  # one a category: a later one takes the place of an earlier
+    for true, segment in truths.items():
+        if true in matched_truths:
+            continue
+        if segment['iscrowd'] == 1:
+            crowds[segment['category_id']] = true
+        else:
+            stat[segment['category_id']].fn += 1
+
+    for predicted, segment in predictions.items():
+        category = segment['category_id']
+        excused = overlaps.get((VOID, predicted), 0)
+        if category in crowds:
+            excused += overlaps.get((crowds[category], predicted), 0)
+        if predicted not in matched_predictions and excused / areas[predicted] <= 0.5:
+            stat[category].fp += 1
+
+
+def _check(image: int, truths: dict[int, dict], predictions: dict[int, dict], areas: Counter[int], categories: dict[int, dict]) -> None:
+    for side, segments in (('annotation', truths), ('prediction', predictions)):
+        if VOID in segments:
+            raise ValueError(f'image {image}: the {side} has a segment with id {VOID}, which means void; number segments from 1')
+    if png_only := areas.keys() - predictions.keys() - {VOID}:
+        raise KeyError(f'image {image}: predicted segments {sorted(png_only)} are in the PNG, not in the JSON')
+    if json_only := predictions.keys() - areas.keys():
+        raise KeyError(f'image {image}: predicted segments {sorted(json_only)} are in the JSON, not in the PNG')
+    for number, segment in predictions.items():
+        if segment['category_id'] not in categories:
+            raise KeyError(f'image {image}: predicted segment {number} has the unknown category_id {segment["category_id"]}')
