@@ -1,0 +1,82 @@
+"""The project's promises about itself: its commands, its documents, its package."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mmext_instseg
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')]
+SCRIPTS = sorted(path for path in (ROOT / 'tools').glob('*.py') if not path.name.startswith('_'))
+MODULES = ['mmext_instseg.check_env', 'mmext_instseg.datasets.shapes']
+
+
+def help_of(*command: str) -> str:
+    done = subprocess.run([*command, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=[path.name for path in SCRIPTS])
+def test_every_tool_has_help_with_an_example(script):
+    assert re.search(r'^\s*examples?:', help_of(sys.executable, str(script)), re.MULTILINE)
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_every_module_that_runs_has_help_with_an_example(module):
+    assert re.search(r'^\s*examples?:', help_of(sys.executable, '-m', module), re.MULTILINE)
+
+
+@pytest.mark.parametrize('script', ['quickstart.sh', 'run_tests.sh'])
+def test_the_two_commands_explain_themselves_and_stand_in_the_readme(script):
+    assert f'bash tools/{script}' in help_of('bash', f'tools/{script}')
+    assert f'bash tools/{script}' in (ROOT / 'README.md').read_text()
+
+
+def test_ci_runs_the_readmes_test_command():
+    assert '\nbash tools/run_tests.sh\n' in (ROOT / '.ci' / 'run').read_text()
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
+def test_links_and_named_files_exist(document):
+    text = document.read_text()
+    for target in re.findall(r'\]\((?!https?:|#)([^)#]+)', text):
+        assert (document.parent / target).exists(), f'{document.name} links to {target}'
+    for name in re.findall(r'(?:configs|tools)/[\w/]+\.(?:py|sh)', text):
+        assert (ROOT / name).exists() or 'my_' in name, f'{document.name} names {name}'
+
+
+def test_the_tutorials_config_loads(tmp_path):
+    (text,) = re.findall(r'```python\n(_base_.*?)```', (ROOT / 'docs' / 'tutorial.md').read_text(), re.DOTALL)
+    path = tmp_path / 'my_fruits.py'
+    path.write_text(text.replace('./dcme', f'{ROOT}/configs/dcme/dcme'))
+    config = Config.fromfile(path)
+    assert config.train_dataloader.dataset.metainfo.classes == ('apple', 'pear')
+    assert config.train_dataloader.dataset.pipeline and config.train_dataloader.batch_size == 2
+    assert config.model.heads.semantic.num_things_classes == 2
+
+
+def test_the_changelog_names_the_version():
+    assert f'## [{mmext_instseg.__version__}]' in (ROOT / 'CHANGELOG.md').read_text()
+
+
+def test_an_editable_install_links_what_openmmlabs_tools_read():
+    for name in ('configs', 'tools'):
+        assert (ROOT / 'mmext_instseg' / '.mim' / name).resolve() == ROOT / name
+
+
+def test_a_wheel_holds_the_configs_and_tools(tmp_path):
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '--no-index', '-w', str(tmp_path), '.']
+    copy = tmp_path / 'copy'
+    subprocess.run(['git', 'clone', '-q', str(ROOT), str(copy)], check=True, timeout=120)
+    subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=300)
+    names = set(zipfile.ZipFile(next(tmp_path.glob('*.whl'))).namelist())
+    assert {'mmext_instseg/.mim/configs/dcme/dcme_tiny_shapes.py', 'mmext_instseg/.mim/tools/train.py'} <= names
+    assert {'mmext_instseg/py.typed', 'mmext_instseg/compat/mmcv_ext/nms.py', 'mmext_instseg/compat/panopticapi/utils.py'} <= names
+    assert not [name for name in names if name.startswith('tests/')]
