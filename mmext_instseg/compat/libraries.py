@@ -32,15 +32,18 @@ def _cure_lvis(module: Any) -> None:
 
 
 def _cure_cityscapes(module: Any) -> None:
-    """cityscapesscripts 2.3.0 calls np.in1d, gone since NumPy 2.4.
+    """cityscapesscripts 2.3.0 calls np.in1d, gone since NumPy 2.4, and takes the last of no sums where all predictions are ignored.
 
-    Upstream: mcordts/cityscapesScripts pull request 196, open. Goes with a release after 2.3.0.
+    Upstream: mcordts/cityscapesScripts pull request 196 and issue 89, both open. Goes with a release that closes them.
     """
 
     def in1d(values: Any, wanted: Any, invert: bool = False) -> numpy.ndarray:
         return numpy.isin(numpy.ravel(values), wanted, invert=invert)
 
-    module.np = NumpyWith(in1d=in1d)
+    def cumsum(values: numpy.ndarray) -> numpy.ndarray:
+        return numpy.cumsum(values) if len(values) else numpy.zeros(1)
+
+    module.np = NumpyWith(in1d=in1d, cumsum=cumsum)
 
 
 def _cure_depth_metric(module: Any) -> None:
