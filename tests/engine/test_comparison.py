@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmext_instseg.engine.comparison import Run, RunError, claim_folder, execute, finished, lock_folder, with_budget, write_report
+from mmext_instseg.engine.comparison.runs import curve
 
 TRAIN = """
 import json, pathlib, sys, time
@@ -108,13 +109,15 @@ def test_schedulers_that_never_step_stay(tmp_path):
 @pytest.mark.parametrize('shape', ['single', 'list'])
 def test_a_trained_toy_ends_at_the_same_rate(tmp_path, shape):
     schedule = dict(type='PolyLR', eta_min=0.0001, power=1.0, end=4)
-    given = toy(tmp_path, dict(by_epoch=True, max_epochs=4), schedule if shape == 'single' else [schedule])
+    given = toy(tmp_path / 'train', dict(by_epoch=True, max_epochs=4), schedule if shape == 'single' else [schedule])
     runner = Runner.from_cfg(with_budget(given, iterations=8))
     runner.train()
     assert runner.iter == 8
+    # 5 iterations an epoch at 8 of 20: a validation every 2
+    assert [row['step'] for row in curve(tmp_path) if 'toy' in row] == [2, 4, 6, 8]
     assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(0.0001)]
-    assert (tmp_path / 'final.pth').is_file()
-    assert not list(tmp_path.glob('iter_*.pth'))
+    assert (tmp_path / 'train' / 'final.pth').is_file()
+    assert not list(tmp_path.rglob('iter_*.pth'))
     reread = Config.fromstring(given.pretty_text, '.py')
     assert with_budget(reread, iterations=8).pretty_text == with_budget(given, iterations=8).pretty_text
 

@@ -126,6 +126,7 @@ def _plot_metric(axes: Axes, groups: dict[str, list[dict]], colours: dict[str, s
         if values:
             axes.plot([statistics.mean(values)] * 2, [row - 0.25, row + 0.25], color=colours[name], linewidth=2)
     axes.set(yticks=range(len(groups)), yticklabels=list(groups), ylim=(len(groups) - 0.5, -0.5), title=metric)
+    axes.set_xlim(left=min(0, axes.get_xlim()[0]) if axes.dataLim.x0 < 0 else 0)
     axes.grid(axis='x', alpha=0.3)
 
 

@@ -37,7 +37,8 @@ def with_budget(cfg: Config, iterations: int | None = None, seconds: float | Non
     hooks = copy.deepcopy(cfg.get('default_hooks') or ConfigDict())
     hooks.checkpoint = {'type': 'CheckpointHook', **(hooks.get('checkpoint') or {}), 'by_epoch': False, 'interval': -1, 'save_last': False}
     logger = hooks.get('logger') or {}
-    hooks.logger = {'type': 'LoggerHook', **logger, 'interval': max(1, min(logger.get('interval', 10), max_iters // 50))}
+    interval = max(1, min(logger.get('interval', 10), max_iters // 50))
+    hooks.logger = {'type': 'LoggerHook', **logger, 'interval': interval, 'log_metric_by_epoch': False}
     cfg.default_hooks = hooks
     visualizer = cfg.get('visualizer') or ConfigDict(type='Visualizer')
     backends = visualizer.get('vis_backends') or []

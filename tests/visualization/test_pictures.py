@@ -1,0 +1,79 @@
+"""Pictures of a few pixels, each value derived by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmext_instseg.structures import InstanceMap
+from mmext_instseg.visualization import CLASS_COLOURS, draw_class_probability, draw_instances, draw_votes
+from mmext_instseg.visualization.pictures import mean_votes
+
+
+def grey(height, width, value=100):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def two_instances():
+    ids = torch.tensor([[1, 1, 0, 0, 2], [1, 1, 0, 0, 2]])
+    return InstanceMap.from_ids(ids, torch.tensor([0, 1]))
+
+
+def test_instances_are_tinted_and_outlined():
+    picture = draw_instances(grey(2, 5), two_instances(), factor=4, alpha=0.5)
+    assert picture.shape == (8, 20, 3)
+    assert picture[1, 1].tolist() == np.round(50 + 0.5 * CLASS_COLOURS[0]).astype(int).tolist()
+    assert picture[1, 18].tolist() == np.round(50 + 0.5 * CLASS_COLOURS[1]).astype(int).tolist()
+    assert picture[1, 10].tolist() == [100, 100, 100]
+    # outlines begin where the id changes: at columns 2 and 4, enlarged 8 and 16
+    assert np.flatnonzero((picture[4] == 0).all(axis=1)).tolist() == [8, 16]
+
+
+def test_nothing_found_leaves_the_image():
+    empty = InstanceMap.from_ids(torch.zeros(2, 5, dtype=torch.int32), torch.zeros(0, dtype=torch.int64))
+    assert (draw_instances(grey(2, 5), empty) == grey(2, 5)).all()
+
+
+def test_ignored_regions_are_hatched():
+    ids = torch.full((16, 16), -1)
+    picture = draw_instances(grey(16, 16), InstanceMap.from_ids(ids, torch.zeros(0, dtype=torch.int64)))
+    assert set(np.unique(picture)) == {100, 114}
+
+
+def test_votes_shine_where_the_vectors_point():
+    # Both pixels of the foreground point to (3, 1); the vector outside the foreground doesn't count.
+    displacement = torch.full((2, 4, 5), float('nan'))
+    displacement[:, 1, 1] = torch.tensor([2.0, 0.0])
+    displacement[:, 3, 4] = torch.tensor([-1.2, -2.4])
+    displacement[:, 0, 0] = 0.0
+    foreground = torch.zeros(4, 5, dtype=torch.bool)
+    foreground[1, 1] = foreground[3, 4] = True
+    picture = draw_votes(grey(4, 5), displacement, foreground)
+    bright = picture.sum(axis=2) > 3 * 30
+    assert np.argwhere(bright).tolist() == [[1, 3]]
+    assert picture[0, 0].tolist() == [30, 30, 30]
+
+
+def test_votes_that_leave_the_image_or_are_no_numbers():
+    displacement = torch.tensor([[[50.0, float('nan'), -9.0]], [[0.0, 0.0, float('inf')]]])
+    picture = draw_votes(grey(1, 3), displacement, torch.ones(1, 3, dtype=torch.bool))
+    assert (picture == 30).all()
+
+
+def test_mean_votes():
+    displacement = torch.zeros(2, 2, 5)
+    displacement[0, :, 4] = -4
+    found = mean_votes(displacement, two_instances())
+    assert found.tolist() == [[0.5, 0.5], [0.0, 0.5]]
+
+
+def test_class_colours_mix_by_probability():
+    probability = torch.tensor([[[1.0, 0.0, 0.5]], [[0.0, 0.0, 0.5]]])
+    colours = np.array([(200, 0, 0), (0, 100, 0)], np.uint8)
+    assert draw_class_probability(probability, colours)[0].tolist() == [[200, 0, 0], [255, 255, 255], [100, 50, 0]]
+
+
+def test_wrong_sizes_are_named():
+    with pytest.raises(ValueError, match=r'the image has \(2, 4\) pixels, what is drawn on it \(2, 5\)'):
+        draw_instances(grey(2, 4), two_instances())
+    with pytest.raises(ValueError, match=r'\(H, W, 3\) uint8, not \(2, 5, 3\) float64'):
+        draw_instances(grey(2, 5).astype(float), two_instances())
