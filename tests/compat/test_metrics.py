@@ -266,6 +266,15 @@ def test_cures_stay_in_their_modules():
         lvis_eval.np.no_such_name  # noqa: B018
 
 
+def test_modules_imported_before_us_are_cured_too(monkeypatch):
+    lvis_eval = importlib.import_module('lvis.eval')
+    monkeypatch.setattr(lvis_eval, 'np', np)
+    monkeypatch.setattr(libraries, 'CURES', {name: cure for name, cure in libraries.CURES.items() if name == 'lvis.eval'})
+    monkeypatch.setattr(sys, 'meta_path', [finder for finder in sys.meta_path if type(finder).__module__ != libraries.__name__])
+    libraries.apply()
+    assert lvis_eval.np.float is float
+
+
 def test_a_module_is_cured_on_import_and_again_on_reload(tmp_path, monkeypatch):
     (tmp_path / 'written_for_old_numpy.py').write_text('import numpy as np\n\ndef zero():\n    return np.float(0)\n')
     monkeypatch.syspath_prepend(tmp_path)
@@ -282,7 +291,7 @@ def test_a_missing_library_stays_missing(monkeypatch):
         importlib.import_module('no_such_library')
 
 
-def test_the_panoptic_check_survives_a_reload():
+def test_the_panoptic_check_wraps_mmdets_function_once():
     module = importlib.import_module('mmdet.evaluation.metrics.coco_panoptic_metric')
     libraries.CURES[module.__name__](module)
     assert module.pq_compute_single_core(0, [], '', '', {}).pq_per_cat == {}
