@@ -17,10 +17,10 @@ try:
     from . import compat
 
     compat.apply()
-    from . import codecs, datasets, engine, evaluation, models
+    from . import codecs, datasets, engine, evaluation, models, visualization
 except Exception as error:
     if f'{__name__}.check_env' not in sys.orig_argv:
         raise
     import_error = error
 
-__all__ = ['__version__', 'codecs', 'compat', 'datasets', 'engine', 'evaluation', 'import_error', 'models']
+__all__ = ['__version__', 'codecs', 'compat', 'datasets', 'engine', 'evaluation', 'import_error', 'models', 'visualization']
