@@ -66,7 +66,7 @@ def _set_loop(cfg: Config, iterations: int | None) -> int | None:
     factor = max_iters / length
 
     def scale(position: float, counts_epochs: bool) -> int:
-        return max(round(position * (epoch if counts_epochs else 1) * factor), min(position, 1))
+        return max(round(position * ((epoch or 1) if counts_epochs else 1) * factor), min(position, 1))
 
     interval = scale(loop.get('val_interval', 1000 if epoch is None else 1), epoch is not None)
     begin = scale(loop.get('val_begin', 1), epoch is not None)
@@ -113,7 +113,7 @@ def _scaled(schedulers: Any, scale: Callable[[float, bool], int], stretch: float
         elif value is not None and value < _FOREVER:
             made[key] = scale(value, by_epoch)
     if kind.startswith('Exponential'):
-        made['gamma'] = made['gamma'] ** (stretch / (epoch if by_epoch else 1))
+        made['gamma'] = made['gamma'] ** (stretch / ((epoch or 1) if by_epoch else 1))
     if made.get('end', _FOREVER) <= made.get('begin', 0):
         made['end'] = made['begin'] + 1
     return made
