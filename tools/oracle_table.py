@@ -1,8 +1,10 @@
 """What limits a model: its AP beside that with true semantics, true vectors, and both."""
 
 import argparse
+import contextlib
 import copy
 import csv
+import io
 import sys
 from pathlib import Path
 
@@ -20,11 +22,16 @@ from mmext_instseg.models.detectors import BottomUpSegmentor
 EXAMPLE = """example:
   python tools/oracle_table.py configs/dcme/dcme_tiny_shapes.py work_dirs/first/iter_2000.pth --out work_dirs/first
 
-Rows: the model; true semantics (classes and foreground from the ground truth, vectors predicted); true vectors (the other way round);
-both, which is the representation ceiling at the size of the network's output. The test pipeline must load the annotations.
-With --out the table is also written as oracles.csv and oracles.md."""
+Prints what each row means. The test pipeline must load the annotations. With --out the table is also written as oracles.csv and
+oracles.md."""
 
-ROWS = {'model': (), 'true semantics': ('semantic',), 'true vectors': ('instance',), 'both: ceiling': ('semantic', 'instance')}
+ROWS = {'model': (), 'true semantics': ('semantic',), 'true vectors': ('instance',), 'both (ceiling)': ('semantic', 'instance')}
+MEANINGS = {
+    'model': 'everything predicted',
+    'true semantics': 'classes and foreground from the ground truth, vectors predicted; its gain is what the semantic head costs',
+    'true vectors': "the instance head's maps from the ground truth, classes predicted; its gain is what the instance head costs",
+    'both (ceiling)': "nothing predicted: the best that this representation, its decoding and the maps' size allow",
+}
 _SHOWN = ('segm_mAP', 'segm_mAP_50', 'PQ')
 
 
@@ -51,7 +58,7 @@ def evaluate(model: BottomUpSegmentor, cfg: Config) -> dict[str, dict[str, float
     """Metrics by row, from one pass over the test data set."""
     loader = Runner.build_dataloader(copy.deepcopy(cfg.test_dataloader), seed=0)
     evaluators = {name: make_evaluator(cfg, loader.dataset.metainfo) for name in ROWS}
-    for batch in track(loader, 'Testing'):
+    for batch in track(loader, 'Testing', console=Console(stderr=True)):
         data = model.data_preprocessor(batch, False)
         for name, oracle in ROWS.items():
             model.test_settings.oracle = oracle
@@ -63,8 +70,9 @@ def evaluate(model: BottomUpSegmentor, cfg: Config) -> dict[str, dict[str, float
 def main() -> None:
     args = parse_args()
     try:
-        cfg, model = load_model(args)
-        results = evaluate(model, cfg)
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools and loggers print tables of their own
+            cfg, model = load_model(args)
+            results = evaluate(model, cfg)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     found = list(dict.fromkeys(key for result in results.values() for key in result))
@@ -76,7 +84,9 @@ def main() -> None:
         table.add_column(name.replace('/', '\n'), justify='right' if name else 'left', no_wrap=True)
     for row in cells:
         table.add_row(*row)
+    meanings = [f'{name}: {MEANINGS[name]}.' for name in results]
     Console().print(table)
+    print(*meanings, sep='\n')
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         with (args.out / 'oracles.csv').open('w', newline='') as stream:
@@ -84,7 +94,9 @@ def main() -> None:
                 [['row', *found], *([name, *(result.get(key, '') for key in found)] for name, result in results.items())]
             )
         lines = [header, [':--'] + ['--:'] * len(keys), *cells]
-        (args.out / 'oracles.md').write_text('\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n')
+        (args.out / 'oracles.md').write_text(
+            '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n\n' + ''.join(f'- {line}\n' for line in meanings)
+        )
         print(args.out / 'oracles.csv', args.out / 'oracles.md', sep='\n')
 
 

@@ -1,9 +1,10 @@
-from .colours import CLASS_COLOURS, colour_wheel, instance_colours, wheel_key
+from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
 from .panel import contact_sheet, draw_panel
-from .pictures import draw_class_probability, draw_instances, draw_votes
+from .pictures import draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
 
 __all__ = [
     'CLASS_COLOURS',
+    'UNMATCHED',
     'colour_wheel',
     'contact_sheet',
     'draw_class_probability',
@@ -11,5 +12,7 @@ __all__ = [
     'draw_panel',
     'draw_votes',
     'instance_colours',
+    'match_colours',
+    'mean_votes',
     'wheel_key',
 ]

@@ -5,6 +5,9 @@ import torch
 from matplotlib.colors import hsv_to_rgb
 from torch import Tensor
 
+#: Of an object without a counterpart.
+UNMATCHED = np.array((150, 150, 150), dtype=np.uint8)
+
 #: Seven colours of Okabe and Ito's palette, as (7, 3) uint8 RGB; black stays free for outlines.
 CLASS_COLOURS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (204, 121, 167), (0, 114, 178), (240, 228, 66)], dtype=np.uint8

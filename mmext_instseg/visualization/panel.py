@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..structures import InstanceMap
-from .colours import CLASS_COLOURS, colour_wheel, vector_scale, wheel_key
-from .pictures import draw_class_probability, draw_instances, draw_votes, mean_votes
+from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, vector_scale, wheel_key
+from .pictures import draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
 
 _SIDE = 3.2  # inches of the longer side of an image
 _DPI = 160
@@ -37,7 +37,7 @@ def draw_panel(
         path: where to; its folder is made.
         image: (H, W, 3) uint8 RGB. Small images are enlarged without smoothing.
         instances: what was found, at the size of the image.
-        truth: the ground truth, at the same size.
+        truth: the ground truth, at the same size; with it matches share a colour and all else is grey (`match_colours`).
         displacement: (2, H, W) in pixels, (dx, dy) from each pixel to the centre of its object.
         foreground: (H, W) bool, where the displacement counts; None: where there are instances.
         class_prob: (C, h, w) of the thing classes, at any size.
@@ -55,9 +55,12 @@ def draw_panel(
         columns.append(lambda axes: _show_centres(axes, image, displacement, foreground, instances, truth))
     if class_prob is not None:
         columns.append(lambda axes: _show_classes(axes, class_prob, names))
-    columns.append(lambda axes: _show_instances(axes, image, instances, 'instances', names))
-    if truth is not None:
-        columns.append(lambda axes: _show_instances(axes, image, truth, 'ground truth', names))
+    if truth is None:
+        columns.append(lambda axes: _show_instances(axes, image, instances, 'instances', names, None))
+    else:
+        of_found, of_truth = match_colours(instances, truth)
+        columns.append(lambda axes: _show_instances(axes, image, instances, 'instances', names, of_found))
+        columns.append(lambda axes: _show_instances(axes, image, truth, 'ground truth', names, of_truth))
     height, width = (_SIDE * side / max(image.shape[:2]) for side in image.shape[:2])
     figure = Figure(figsize=(len(columns) * (width + 0.1), height + (0.75 if title else 0.55)), layout='constrained')
     for axes, show in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
@@ -136,12 +139,18 @@ def _show_classes(axes: Axes, probability: Tensor, names: list[str]) -> None:
         )
 
 
-def _show_instances(axes: Axes, image: np.ndarray, instances: InstanceMap, title: str, names: list[str]) -> None:
+def _show_instances(
+    axes: Axes, image: np.ndarray, instances: InstanceMap, title: str, names: list[str], colours: np.ndarray | None
+) -> None:
     """Label and score stand in each object, or above a small one; beyond 40 objects only at the best or largest."""
     height, width = image.shape[:2]
     factor = max(round(_SIDE * _DPI / max(height, width)), 1)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    _show(axes, draw_instances(image, instances, factor), title, f'{int((instances.areas > 0).sum())} objects, a colour each', extent)
+    caption = f'{int((instances.areas > 0).sum())} objects'
+    if colours is not None:
+        matched = int((colours != UNMATCHED).any(axis=1).sum())
+        caption += f', {matched} matched (IoU > 0.5); grey: {"missed" if instances.scores is None else "wrong"}'
+    _show(axes, draw_instances(image, instances, factor, colours=colours), title, caption, extent)
     order = instances.areas if instances.scores is None else instances.scores
     for row in order.argsort(descending=True)[:_MAX_NAMES].tolist():
         if not instances.areas[row]:

@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ops import segment_mean
+from ..ops import joint_histogram, segment_mean, smooth_votes, vote_histogram
 from ..structures import InstanceMap
-from .colours import CLASS_COLOURS, instance_colours
+from .colours import CLASS_COLOURS, UNMATCHED, instance_colours
 
 
 def enlarge(array: np.ndarray, factor: int) -> np.ndarray:
@@ -15,14 +15,17 @@ def enlarge(array: np.ndarray, factor: int) -> np.ndarray:
     return array.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def draw_instances(image: np.ndarray, instances: InstanceMap, factor: int = 1, alpha: float = 0.55) -> np.ndarray:
-    """Tints each instance with its own colour and outlines it in black; ignored regions are hatched in grey.
+def draw_instances(
+    image: np.ndarray, instances: InstanceMap, factor: int = 1, alpha: float = 0.55, colours: np.ndarray | None = None
+) -> np.ndarray:
+    """Tints each instance, greyed, with its own colour and outlines it in black; ignored regions are hatched in grey.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         instances: of the same size.
         factor: the picture is this many times larger, with outlines one of its pixels wide.
         alpha: share of the tint.
+        colours: (K, 3) uint8 RGB; None: `instance_colours`.
 
     Returns:
         (factor * H, factor * W, 3) uint8 RGB.
@@ -30,8 +33,10 @@ def draw_instances(image: np.ndarray, instances: InstanceMap, factor: int = 1, a
     _check_size(image, instances.shape)
     ids = enlarge(instances.ids.cpu().numpy(), factor)
     picture = enlarge(image, factor).astype(np.float64)
-    tint = np.concatenate([np.zeros((1, 3)), instance_colours(len(instances))])[np.clip(ids, 0, None)]
-    picture = np.where((ids > 0)[..., None], (1 - alpha) * picture + alpha * tint, picture)
+    colours = instance_colours(len(instances)) if colours is None else colours
+    tint = np.concatenate([np.zeros((1, 3)), colours])[np.clip(ids, 0, None)]
+    grey = picture.mean(axis=2, keepdims=True)  # so that the tint keeps its hue
+    picture = np.where((ids > 0)[..., None], (1 - alpha) * grey + alpha * tint, picture)
     y, x = np.indices(ids.shape, sparse=True)
     hatch = (ids < 0) & ((x + y) // 4 % 2 == 0)
     picture[hatch] = 0.5 * picture[hatch] + 64
@@ -42,29 +47,51 @@ def draw_instances(image: np.ndarray, instances: InstanceMap, factor: int = 1, a
     return np.round(picture).astype(np.uint8)
 
 
-def draw_votes(image: np.ndarray, displacement: Tensor, foreground: Tensor) -> np.ndarray:
-    """How many foreground pixels point to each pixel, as light on a darkened grey image (logarithmic).
+def match_colours(instances: InstanceMap, truth: InstanceMap) -> tuple[np.ndarray, np.ndarray]:
+    """One colour for what was found and its true object where their IoU exceeds 0.5 (so that there is one at most), else grey.
+
+    Pixels that the truth ignores don't count; labels may differ.
+
+    Args:
+        instances: K of them.
+        truth: K' of them, at the same size.
+
+    Returns:
+        (K, 3) and (K', 3) uint8 RGB.
+    """
+    counted = truth.ids >= 0
+    rows, cols = instances.ids[counted].clamp(min=0), truth.ids[counted]
+    counts = joint_histogram(rows, cols, len(instances) + 1, len(truth) + 1).cpu().numpy()
+    union = counts.sum(axis=1, keepdims=True) + counts.sum(axis=0) - counts
+    found, true = np.nonzero(2 * counts[1:, 1:] > union[1:, 1:])
+    of_found, of_truth = np.tile(UNMATCHED, (len(instances), 1)), np.tile(UNMATCHED, (len(truth), 1))
+    of_found[found] = of_truth[true] = instance_colours(len(found))
+    return of_found, of_truth
+
+
+def draw_votes(image: np.ndarray, displacement: Tensor, foreground: Tensor, radius: int = 2) -> np.ndarray:
+    """How many foreground pixels point to each pixel, smoothed as in decoding: light on a darkened grey image (logarithmic).
 
     Args:
         image: (H, W, 3) uint8 RGB.
         displacement: (2, H, W) in pixels, (dx, dy).
         foreground: (H, W) bool, the pixels that vote.
+        radius: of the smoothing, in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     _check_size(image, displacement.shape[1:])
-    height, width = image.shape[:2]
-    y, x = np.nonzero(foreground.cpu().numpy())
-    dx, dy = displacement.detach().float().cpu().numpy()[:, y, x]
-    column, row = np.floor(x + dx + 0.5), np.floor(y + dy + 0.5)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)  # False for NaN as well
-    cells = row[inside].astype(np.int64) * width + column[inside].astype(np.int64)
-    votes = np.log1p(np.bincount(cells, minlength=height * width).reshape(height, width))
-    light = votes / max(votes.max(), 1e-9)
+    y, x = foreground.cpu().nonzero(as_tuple=True)
+    target = displacement.detach().float().cpu()[:, y, x].T + torch.stack([x, y], dim=1)
+    target = target[target.isfinite().all(dim=1)]
+    histogram, _ = vote_histogram(target, torch.zeros(len(target), dtype=torch.int64), (1, *image.shape[:2]))
+    votes = smooth_votes(histogram, radius)[0].log1p().numpy()
+    light = (votes / max(votes.max(), 1e-9))[..., None]
     ground = np.repeat(0.3 * image.mean(axis=2, keepdims=True), 3, axis=2)
-    heat = 255 * mpl.colormaps['inferno'](0.25 + 0.75 * light)[..., :3]
-    return np.round(np.where((votes > 0)[..., None], heat, ground)).astype(np.uint8)
+    heat = 255 * mpl.colormaps['inferno'](0.25 + 0.75 * light[..., 0])[..., :3]
+    shown = np.clip(3 * light, 0, 1)  # lone votes fade into the image
+    return np.round((1 - shown) * ground + shown * heat).astype(np.uint8)
 
 
 def mean_votes(displacement: Tensor, instances: InstanceMap) -> Tensor:

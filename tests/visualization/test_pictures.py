@@ -5,8 +5,15 @@ import pytest
 import torch
 
 from mmext_instseg.structures import InstanceMap
-from mmext_instseg.visualization import CLASS_COLOURS, draw_class_probability, draw_instances, draw_votes
-from mmext_instseg.visualization.pictures import mean_votes
+from mmext_instseg.visualization import (
+    CLASS_COLOURS,
+    UNMATCHED,
+    draw_class_probability,
+    draw_instances,
+    draw_votes,
+    match_colours,
+    mean_votes,
+)
 
 
 def grey(height, width, value=100):
@@ -28,6 +35,40 @@ def test_instances_are_tinted_and_outlined():
     assert np.flatnonzero((picture[4] == 0).all(axis=1)).tolist() == [8, 16]
 
 
+def test_tint_keeps_its_hue_on_any_image():
+    image = np.full((2, 5, 3), (30, 60, 210), np.uint8)  # as bright as grey 100
+    assert (draw_instances(image, two_instances())[:, 0] == draw_instances(grey(2, 5), two_instances())[:, 0]).all()
+
+
+def test_matches_share_a_colour():
+    labels = torch.zeros(3, dtype=torch.int64)
+    # 1 and 2 overlap by 3 of 4 pixels and 2 of 4; 3 has nothing below it but an ignored pixel
+    found = InstanceMap.from_ids(torch.tensor([[1, 1, 1, 0], [2, 2, 2, 0], [3, 0, 0, 0]]), labels)
+    truth = InstanceMap.from_ids(torch.tensor([[2, 2, 2, 2], [0, 1, 1, 1], [-1, 0, 0, 0]]), labels[:2])
+    of_found, of_truth = match_colours(found, truth)
+    assert of_found.tolist() == [CLASS_COLOURS[0].tolist(), UNMATCHED.tolist(), UNMATCHED.tolist()]
+    assert of_truth.tolist() == [UNMATCHED.tolist(), CLASS_COLOURS[0].tolist()]
+
+
+def test_ignored_pixels_do_not_spoil_a_match():
+    found = InstanceMap.from_ids(torch.tensor([[1, 1, 1, 1]]), torch.tensor([0]))
+    truth = InstanceMap.from_ids(torch.tensor([[1, -1, -1, -1]]), torch.tensor([0]))
+    assert [colours.tolist() for colours in match_colours(found, truth)] == [CLASS_COLOURS[:1].tolist()] * 2
+
+
+def test_nothing_to_match():
+    empty = InstanceMap.from_ids(torch.zeros(2, 5, dtype=torch.int32), torch.zeros(0, dtype=torch.int64))
+    of_found, of_truth = match_colours(two_instances(), empty)
+    assert of_found.tolist() == [UNMATCHED.tolist()] * 2
+    assert of_truth.shape == (0, 3)
+
+
+def test_colours_given():
+    picture = draw_instances(grey(2, 5), two_instances(), factor=4, alpha=1, colours=np.array([(1, 2, 3), (4, 5, 6)], np.uint8))
+    assert picture[1, 1].tolist() == [1, 2, 3]
+    assert picture[1, 18].tolist() == [4, 5, 6]
+
+
 def test_nothing_found_leaves_the_image():
     empty = InstanceMap.from_ids(torch.zeros(2, 5, dtype=torch.int32), torch.zeros(0, dtype=torch.int64))
     assert (draw_instances(grey(2, 5), empty) == grey(2, 5)).all()
@@ -47,10 +88,20 @@ def test_votes_shine_where_the_vectors_point():
     displacement[:, 0, 0] = 0.0
     foreground = torch.zeros(4, 5, dtype=torch.bool)
     foreground[1, 1] = foreground[3, 4] = True
-    picture = draw_votes(grey(4, 5), displacement, foreground)
+    picture = draw_votes(grey(4, 5), displacement, foreground, radius=0)
     bright = picture.sum(axis=2) > 3 * 30
     assert np.argwhere(bright).tolist() == [[1, 3]]
     assert picture[0, 0].tolist() == [30, 30, 30]
+
+
+def test_smoothed_votes_glow_around_their_target():
+    displacement = torch.zeros(2, 9, 9)
+    displacement[0, 4, 0] = 4.0
+    foreground = torch.zeros(9, 9, dtype=torch.bool)
+    foreground[4, 0] = True
+    brightness = draw_votes(grey(9, 9), displacement, foreground, radius=2).astype(int).sum(axis=2)
+    assert brightness[4, 4] > brightness[4, 5] > brightness[4, 6] > 90
+    assert brightness[4, 1] == brightness[4, 7] == 90
 
 
 def test_votes_that_leave_the_image_or_are_no_numbers():
