@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / 'configs').rglob('*_tiny_shapes.py'))
-# Eight scenes in which few objects share a centre, so that every representation can tell nearly all of them apart.
-SCENES = dict(seed=8, num_images=8)
-ITERATIONS = 300
+# Eight scenes in which all centres lie at least 6 pixels apart, so that a centre-based representation can tell the objects apart.
+SCENES = dict(seed=86, num_images=8)
+ITERATIONS = 600
 
 
 def overfitting(path: Path, folder: Path) -> Config:
@@ -17,11 +17,11 @@ def overfitting(path: Path, folder: Path) -> Config:
     config = Config.fromfile(path)
     config.work_dir = str(folder / 'work')
     for loader in (config.train_dataloader, config.val_dataloader):
-        loader.update(num_workers=0, persistent_workers=False, batch_size=8)
+        loader.update(num_workers=0, persistent_workers=False, batch_size=4)
         loader.dataset.update(data_root=str(folder), **SCENES)
     config.train_dataloader.dataset.pipeline = config.val_dataloader.dataset.pipeline
     for metric in config.val_evaluator:
-        metric.ann_file = str(folder / 'v1_standard_128x128_seed8_n8' / 'instances.json')
+        metric.ann_file = str(folder / 'v1_standard_128x128_seed86_n8' / 'instances.json')
     config.train_cfg.update(max_iters=ITERATIONS, val_interval=ITERATIONS)
     config.param_scheduler[0].end = ITERATIONS // 20
     config.param_scheduler[-1].update(T_max=ITERATIONS, end=ITERATIONS)
