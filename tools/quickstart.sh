@@ -5,7 +5,7 @@
 #   bash tools/quickstart.sh              # in .venv; results under work_dirs/quickstart
 #   bash tools/quickstart.sh --current    # in the Python that is active now
 #
-# MMEXT_ITERATIONS (default 400) sets the length of the training.
+# MMEXT_ITERATIONS (default 320) sets the length of the training.
 set -euo pipefail
 
 case ${1:-} in
@@ -17,7 +17,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh" "$@"
 cd "$MMEXT_ROOT"
 export OMP_WAIT_POLICY=passive PYTHONWARNINGS=ignore
 
-config=configs/dcme/dcme_tiny_shapes.py out=work_dirs/quickstart iterations=${MMEXT_ITERATIONS:-400}
+config=configs/dcme/dcme_tiny_shapes.py out=work_dirs/quickstart iterations=${MMEXT_ITERATIONS:-320}
 began=$SECONDS
 echo "Training $config for $iterations iterations ..."
 "$PYTHON" tools/train.py "$config" --work-dir "$out" --cfg-options \
