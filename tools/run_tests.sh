@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
 done
 
 # shellcheck source=tools/setup_env.sh
-source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh" ${environment[@]+"${environment[@]}"}
+source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh" "${environment[@]:-}"  # an empty argument: else it would see ours
 cd "$MMEXT_ROOT"
 # Spinning threads of one process would slow down another's.
 export OMP_WAIT_POLICY=passive
