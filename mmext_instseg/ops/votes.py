@@ -50,8 +50,9 @@ def smooth_votes(histogram: Tensor, radius: int) -> Tensor:
         return counts
     offsets = torch.arange(-radius, radius + 1, device=counts.device, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (offsets / (radius / 2)) ** 2)
-    rows = F.conv2d(counts[:, None], kernel.view(1, 1, -1, 1), padding=(radius, 0))
-    return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, radius))[:, 0]
+    with torch.autocast(counts.device.type, enabled=False):  # half precision would round the counts
+        rows = F.conv2d(counts[:, None], kernel.view(1, 1, -1, 1), padding=(radius, 0))
+        return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, radius))[:, 0]
 
 
 def find_peaks(heat: Tensor, radius: int, threshold: float) -> Tensor:

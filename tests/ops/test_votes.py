@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from mmext_instseg.ops import find_peaks, nearest_peak, smooth_votes, vote_histogram
@@ -50,3 +51,12 @@ def test_nearest_peak_equals_brute_force():
         row = (squared == best[..., None]).int().argmax(dim=-1)  # the earlier row on a tie
         assert torch.equal(table[image], torch.where(best <= 25, row + 1, 0))
     assert not nearest_peak(peaks[:0], heat.shape, radius=5).any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_smoothing_counts_exactly_under_autocast(dtype):
+    counts = torch.zeros(1, 5, 5, dtype=torch.int64)
+    counts[0, 2, 2], counts[0, 2, 4] = 70_001, 1
+    with torch.autocast('cpu', dtype=dtype):
+        smooth = smooth_votes(counts, radius=1)
+    assert smooth.dtype == torch.float32 and smooth[0, 2, 2] == 70_001
