@@ -1,89 +1,161 @@
-"""The start-up hook, as a fresh Python meets it."""
+"""The start-up hook: a light finder that comes last, survives a broken package, and serves mmdet unmodified."""
 
+import importlib.machinery
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
-import mmdet
+import pytest
 
 from mmext_instseg.compat import startup
 
-STARTUP = Path(startup.__file__)
-MMDET_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
+ROOT = Path(startup.__file__).parents[2]
+SITE = sysconfig.get_path('purelib')
 
 
-def python(code: str, *flags: str, folder: Path, **environment: str) -> str:
-    """What a fresh interpreter prints, in a folder from which our checkout can't be imported by accident."""
-    command = [sys.executable, *flags, '-c', code]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def hook(tmp_path):
+    """A folder that holds the hook and nothing else."""
+    folder = tmp_path / 'site'
+    folder.mkdir()
+    startup.write_hook(str(folder))
+    return folder
 
 
-def with_hook(code: str) -> str:
-    """The code, after what the .pth line does."""
-    load = f'import sys, runpy; startup = runpy.run_path({str(STARTUP)!r}, run_name="hook"); startup["install"]()'
-    return f'{load}\n{code}'
+@pytest.fixture
+def meta_path(monkeypatch):
+    monkeypatch.setattr(sys, 'meta_path', list(sys.meta_path))
+    return sys.meta_path
 
 
-def test_mmcv_and_mmdet_import_without_our_package(tmp_path):
-    code = with_hook('import mmdet.apis, mmcv.ops, panopticapi.evaluation; print("mmext_instseg" in sys.modules)')
-    assert python(code, folder=tmp_path) == 'False'
-
-
-def test_start_up_imports_nothing_heavy(tmp_path):
-    code = with_hook('print([name for name in ("torch", "numpy", "mmcv", "mmext_instseg", "argparse") if name in sys.modules])')
-    assert python(code, '-S', folder=tmp_path) == '[]'
-
-
-def test_mmengine_finds_the_fallback(tmp_path):
-    code = with_hook('import pkgutil, mmcv._ext as e; print(e.__spec__.name, pkgutil.find_loader("mmcv._ext") is not None)')
-    assert python(code, '-W', 'ignore', folder=tmp_path) == 'mmcv._ext True'
-
-
-def test_a_compiled_module_wins(tmp_path):
-    """A stand-in for a compiled mmcv: a package of that name, with an _ext of its own."""
-    (tmp_path / 'mmcv').mkdir()
-    (tmp_path / 'mmcv' / '__init__.py').write_text('')
-    (tmp_path / 'mmcv' / '_ext.py').write_text('compiled = True')
-    (tmp_path / 'panopticapi.py').write_text('real = True')
-    code = with_hook('import mmcv._ext, panopticapi; print(mmcv._ext.compiled, panopticapi.real)')
-    assert python(code, folder=tmp_path, PYTHONPATH=str(tmp_path)) == 'True True'
-
-
-def test_without_our_package_python_still_starts(tmp_path):
-    code = with_hook(
-        'import importlib.util as u; find = u.find_spec\n'
-        'u.find_spec = lambda name, *a: None if name == "mmext_instseg" else find(name, *a)\n'
-        'print(u.find_spec("panopticapi"))'
+def python(code, hook, *paths, environment=None):
+    """Runs `code` in a Python without site-packages (-S) that has read the `.pth` files of `hook`."""
+    prologue = f'import site, sys; site.addsitedir({str(hook)!r})\n'
+    return subprocess.run(
+        [sys.executable, '-S', '-c', prologue + code],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, paths)), 'OMP_NUM_THREADS': '1', **(environment or {})},
+        cwd=hook,
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
-    assert python(code, folder=tmp_path) == 'None'
 
 
-def test_install_and_remove(tmp_path):
-    written = startup.write_hook(str(tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['_mmext_instseg_startup.pth', '_mmext_instseg_startup.py']
-    code = f'import site; site.addsitedir({str(tmp_path)!r}); import sys; print(type(sys.meta_path[-1]).__name__)'
-    assert python(code, folder=tmp_path) == 'FallbackFinder'
-    assert sorted(startup.remove_hook(str(tmp_path))) == sorted(written)
-    assert not list(tmp_path.glob('*.pth')) and startup.remove_hook(str(tmp_path)) == []
+def fake_package(folder, name, text='', **modules):
+    package = folder / name
+    package.mkdir(parents=True)
+    (package / '__init__.py').write_text(text)
+    for module, content in modules.items():
+        (package / f'{module}.py').write_text(content)
+    return folder
 
 
-def test_installing_twice_leaves_one_finder():
+def test_install_leaves_one_finder_at_the_end(meta_path):
     startup.install()
+    meta_path.append(importlib.machinery.PathFinder)
     startup.install()
-    assert sum(getattr(finder, 'owner', None) == startup.PACKAGE for finder in sys.meta_path) == 1
+    assert [type(finder).__name__ for finder in meta_path].count('FallbackFinder') == 1
+    assert isinstance(meta_path[-1], startup.FallbackFinder)
+
+
+def test_finds_its_two_modules_only():
+    finder = startup.FallbackFinder()
+    assert [finder.find_spec(name) for name in ('mmcv', 'mmcv.ops', 'panopticapi.utils', 'torch')] == [None] * 4
+    spec = finder.find_spec('mmcv._ext')
+    assert spec.origin == str(ROOT / 'mmext_instseg/compat/mmcv_ext/__init__.py')
+    assert spec.submodule_search_locations == [os.path.dirname(spec.origin)]
+
+
+def test_start_is_light(hook):
+    code = 'print(type(sys.meta_path[-1]).__name__, *sorted({"torch", "numpy", "mmcv", "mmext_instseg", "argparse"} & set(sys.modules)))'
+    done = python(code, hook, ROOT, SITE)
+    assert (done.stdout.split(), done.stderr) == (['FallbackFinder'], '')
+
+
+def test_mmdet_imports_without_our_package(hook):
+    code = (
+        'import mmdet.apis, mmcv.ops, mmcv._ext\n'
+        'from mmengine.utils.dl_utils.misc import mmcv_full_available\n'
+        'print(mmcv_full_available(), mmcv._ext.__spec__.name, mmcv._ext.__file__, "mmext_instseg" in sys.modules)'
+    )
+    done = python(code, hook, ROOT, SITE)
+    assert done.returncode == 0, done.stderr
+    origin = ROOT / 'mmext_instseg/compat/mmcv_ext/__init__.py'
+    assert done.stdout.split() == ['True', 'mmcv._ext', str(origin), 'False']
+
+
+@pytest.mark.parametrize('compiled', [True, False])
+def test_compiled_mmcv_wins(hook, tmp_path, compiled):
+    modules = {'_ext': 'ours = False'} if compiled else {}
+    mmcv = fake_package(tmp_path / 'real', 'mmcv', **modules)
+    done = python('import importlib.util; print(importlib.util.find_spec("mmcv._ext").origin)', hook, mmcv, ROOT)
+    expected = mmcv / 'mmcv/_ext.py' if compiled else ROOT / 'mmext_instseg/compat/mmcv_ext/__init__.py'
+    assert done.stdout.strip() == str(expected), done.stderr
+
+
+def test_real_panopticapi_wins(hook, tmp_path):
+    real = fake_package(tmp_path / 'real', 'panopticapi', utils='origin = "real"')
+    done = python('from panopticapi.utils import origin; print(origin)', hook, real, ROOT)
+    assert done.stdout.strip() == 'real', done.stderr
+
+
+def test_package_gone_means_an_ordinary_import_error(hook, tmp_path):
+    mmcv = fake_package(tmp_path / 'real', 'mmcv')
+    code = 'for name in ("mmcv._ext", "panopticapi"):\n    try: __import__(name)\n    except ModuleNotFoundError as error: print(error)'
+    done = python(code, hook, mmcv)
+    assert done.stdout.splitlines() == ["No module named 'mmcv._ext'", "No module named 'panopticapi'"]
+    assert done.stderr == ''
+
+
+def test_broken_package_is_not_even_imported(hook, tmp_path):
+    broken = fake_package(tmp_path / 'broken', 'mmext_instseg', 'this is no Python')
+    fallback = fake_package(broken / 'mmext_instseg/compat', 'panopticapi', 'origin = "fallback"')
+    done = python('import panopticapi; print(panopticapi.origin)', hook, broken, fallback.parent)
+    assert (done.stdout.strip(), done.stderr) == ('fallback', '')
+
+
+def test_half_imported_package_is_no_obstacle(hook, tmp_path):
+    mmcv = fake_package(tmp_path / 'real', 'mmcv')
+    code = (
+        'import types, importlib.util; sys.modules["mmext_instseg"] = types.ModuleType("mmext_instseg")\n'
+        'print(importlib.util.find_spec("mmcv._ext"))'
+    )
+    done = python(code, hook, mmcv, ROOT)
+    assert (done.stdout.strip(), done.stderr) == ('None', '')
+
+
+def test_pth_without_its_module_does_not_stop_python(hook):
+    (hook / f'{startup.HOOK}.py').unlink()
+    done = python('print("up")', hook, ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, 'up')
+
+
+def test_install_and_uninstall_say_what_they_did(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sysconfig, 'get_path', lambda name: {'purelib': str(tmp_path)}[name])
+    paths = [str(tmp_path / f'{startup.HOOK}{suffix}') for suffix in ('.py', '.pth')]
+    assert startup.main(['--install']) == 0
+    assert capsys.readouterr().out.splitlines() == [f'wrote {path}' for path in paths]
+    assert Path(paths[0]).read_text() == Path(startup.__file__).read_text()
+    assert Path(paths[1]).read_text() == f'import {startup.HOOK}; {startup.HOOK}.install()\n'
+    assert startup.main(['--uninstall']) == 0
+    assert capsys.readouterr().out.splitlines() == [f'removed {path}' for path in reversed(paths)]
+    assert list(tmp_path.iterdir()) == []
+    assert startup.main(['--uninstall']) == 0
+    assert capsys.readouterr().out.strip() == f'nothing to remove in {tmp_path}'
+
+
+def test_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sysconfig, 'get_path', lambda name: str(tmp_path / 'absent'))
+    assert startup.main(['--install']) == 1
+    message = capsys.readouterr().err
+    assert str(tmp_path / 'absent') in message
+    assert 'virtual environment' in message
 
 
 def test_help_has_an_example():
-    done = subprocess.run([sys.executable, str(STARTUP), '--help'], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and 'example:' in done.stdout
-
-
-def test_mmdets_own_train_script_starts(tmp_path):
-    """Unmodified, and with the hook that the environment has."""
-    done = subprocess.run(
-        [sys.executable, str(MMDET_TOOLS / 'train.py'), '--help'], cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0 and 'Train a detector' in done.stdout
+    done = subprocess.run([sys.executable, startup.__file__, '--help'], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert 'example:' in done.stdout
+    assert '--uninstall' in done.stdout

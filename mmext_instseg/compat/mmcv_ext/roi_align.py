@@ -65,7 +65,7 @@ def roi_align_backward(
     """Fills `grad_input` (N, C, H, W) from `grad_output` (K, C, aligned_height, aligned_width).
 
     RoIAlign is linear in its input, so its gradient needs no features. torchvision's public function is differentiated
-    rather than its private backward op called: only the former runs under `use_deterministic_algorithms` on a GPU.
+    rather than its private backward op called: only the former has a deterministic GPU version.
     """
     gradient, boxes = at_least_float32(grad_output, rois)
     zeros = torch.zeros_like(grad_input, dtype=gradient.dtype)
