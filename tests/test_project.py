@@ -1,11 +1,13 @@
 """The project's promises about itself: its commands, its documents, its package."""
 
+import os
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import modelindex
 import pytest
 from mmengine.config import Config
 
@@ -66,6 +68,31 @@ def test_the_changelog_names_the_version():
     assert f'## [{mmext_instseg.__version__}]' in (ROOT / 'CHANGELOG.md').read_text()
 
 
+def test_the_model_index_lists_every_config_with_the_readmes_numbers():
+    index = modelindex.load(str(ROOT / 'model-index.yml'))
+    assert not index.check_errors
+    leaves = {str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts}
+    assert {model.config for model in index.models} == leaves
+    assert all((ROOT / collection.readme).is_file() for collection in index.collections)
+    rows = (ROOT / 'README.md').read_text().splitlines()
+    for model in index.models:
+        (row,) = (line for line in rows if line.startswith(f'| [{model.name}](configs/'))
+        for result in model.results:
+            assert all(f' {value / 100:.3f} |' in row for value in result.metrics.values()), f'{model.name}: {result.metrics}'
+        config = Config.fromfile(ROOT / model.config)
+        metadata = model.metadata.data
+        assert metadata['Iterations'] == config.train_cfg.max_iters
+        assert metadata['Batch Size'] == config.train_dataloader.batch_size
+
+
+@pytest.mark.parametrize('iterations', ['0', '19', '-5', 'many'])
+def test_the_quickstart_refuses_a_training_of_no_length(iterations):
+    environment = {**os.environ, 'MMEXT_ITERATIONS': iterations}
+    done = subprocess.run(['bash', 'tools/quickstart.sh'], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f'MMEXT_ITERATIONS={iterations} must be' in done.stderr and not done.stdout
+
+
 def test_an_editable_install_links_what_openmmlabs_tools_read():
     for name in ('configs', 'tools'):
         assert (ROOT / 'mmext_instseg' / '.mim' / name).resolve() == ROOT / name
@@ -77,6 +104,10 @@ def test_a_wheel_holds_the_configs_and_tools(tmp_path):
     subprocess.run(['git', 'clone', '-q', str(ROOT), str(copy)], check=True, timeout=120)
     subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=300)
     names = set(zipfile.ZipFile(next(tmp_path.glob('*.whl'))).namelist())
-    assert {'mmext_instseg/.mim/configs/dcme/dcme_tiny_shapes.py', 'mmext_instseg/.mim/tools/train.py'} <= names
+    assert {
+        'mmext_instseg/.mim/configs/dcme/dcme_tiny_shapes.py',
+        'mmext_instseg/.mim/tools/train.py',
+        'mmext_instseg/.mim/model-index.yml',
+    } <= names
     assert {'mmext_instseg/py.typed', 'mmext_instseg/compat/mmcv_ext/nms.py', 'mmext_instseg/compat/panopticapi/utils.py'} <= names
     assert not [name for name in names if name.startswith('tests/')]

@@ -11,20 +11,25 @@ set -euo pipefail
 case ${1:-} in
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
 esac
+iterations=${MMEXT_ITERATIONS:-320}
+if ! [[ $iterations =~ ^[1-9][0-9]{1,6}$ ]] || ((iterations < 20)); then
+  echo "quickstart: MMEXT_ITERATIONS=$iterations must be a number from 20 up" >&2
+  exit 2
+fi
 
 # shellcheck source=tools/setup_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh" "$@"
 cd "$MMEXT_ROOT"
 export OMP_WAIT_POLICY=passive PYTHONWARNINGS=ignore
 
-config=configs/dcme/dcme_tiny_shapes.py out=work_dirs/quickstart iterations=${MMEXT_ITERATIONS:-320}
+config=configs/dcme/dcme_tiny_shapes.py out=work_dirs/quickstart
 began=$SECONDS
 echo "Training $config for $iterations iterations ..."
 "$PYTHON" tools/train.py "$config" --work-dir "$out" --cfg-options \
   train_cfg.max_iters="$iterations" train_cfg.val_interval="$iterations" \
   param_scheduler.0.end="$((iterations / 20))" param_scheduler.1.T_max="$iterations" param_scheduler.1.end="$iterations" \
   default_hooks.checkpoint.interval="$iterations" |
-  grep --line-buffered -E 'Iter\(train\)|Error' | sed -u -E 's/.*Iter\(train\) +\[ *([0-9]+)\/([0-9]+)\].*eta: ([0-9:]+).* loss: ([0-9.]+).*/  iteration \1 of \2, loss \4, \3 to go/'
+  sed -u -nE -e '/Error/p' -e 's/.*Iter\(train\) +\[ *([0-9]+)\/([0-9]+)\].*eta: ([0-9:]+).* loss: ([0-9.]+).*/  iteration \1 of \2, loss \4, \3 to go/p'
 checkpoint=$out/iter_$iterations.pth
 
 echo "Testing, with the truth in place of one head or both ..."
