@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def contact_sheet(paths: Sequence[str | os.PathLike], out: str | os.PathLike, wi
     return Path(out)
 
 
-def _show(axes: Axes, picture: np.ndarray, title: str, caption: str, extent: tuple[float, ...] | None = None) -> None:
+def _show(axes: Axes, picture: np.ndarray, title: str, caption: str, extent: tuple[float, float, float, float] | None = None) -> None:
     axes.imshow(picture, interpolation='nearest' if max(picture.shape[:2]) < _SIDE * _DPI else 'antialiased', extent=extent)
     axes.set_title(title, fontsize=8)
     axes.set_xlabel(caption, fontsize=6)
@@ -163,5 +164,7 @@ def _show_instances(
         top, bottom = instances.boxes[row, 1::2].tolist()
         small = bottom - top < height / 8
         stroke = [withStroke(linewidth=1.2, foreground='black')]
-        style = dict(fontsize=4.5, color='white', ha='center', va='bottom' if small else 'center', clip_on=True, path_effects=stroke)
+        style: dict[str, Any] = dict(
+            fontsize=4.5, color='white', ha='center', va='bottom' if small else 'center', clip_on=True, path_effects=stroke
+        )
         axes.text(x, max(top, 0.05 * height) if small else y, text, **style)
