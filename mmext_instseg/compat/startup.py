@@ -13,6 +13,7 @@ the standard library is imported here, and our package only on demand, by path.
 """
 
 import sys
+from importlib.machinery import ModuleSpec
 
 PACKAGE = 'mmext_instseg'
 HOOK = f'_{PACKAGE}_startup'
@@ -24,7 +25,7 @@ class FallbackFinder:
 
     owner = PACKAGE
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Spec of the fallback for `name`, or None if `name` isn't ours or our package is gone."""
         if name not in FALLBACKS:
             return None
