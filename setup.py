@@ -20,9 +20,9 @@ def version() -> str:
 
 
 def requirements(*names: str) -> list[str]:
-    """Requirement lines of requirements/<name>.txt with `==` loosened: pins belong to our scripts, not to users."""
+    """Requirement lines of requirements/<name>.txt with `==` loosened to `~=`: exact pins belong to our scripts."""
     lines = [line.split('#')[0].strip() for name in names for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()]
-    return [line.replace('==', '>=') for line in lines if line]
+    return [line.replace('==', '~=') for line in lines if line]
 
 
 def add_mim_content() -> None:
