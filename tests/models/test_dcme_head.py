@@ -19,3 +19,14 @@ class TestDCMEHead(HeadContract):
         assert head((first, second)).shape == (2, 2, 5, 6)
         head.in_index = 1
         assert head((first, second)).shape == (2, 2, 7, 8)
+
+    def test_a_sum_is_the_papers_gradient_to_the_letter(self, head):
+        head.loss_displacement.reduction = 'sum'
+        raw = torch.zeros(1, 2, 1, 4, requires_grad=True)
+        head.loss_by_output(raw, [make_sample(torch.tensor([[1, 1, 0, -1]]))])['loss_dcme'].backward()
+        slope = 4 * (torch.sigmoid(torch.tensor(1 / 8)) - 0.5)
+        torch.testing.assert_close(raw.grad[0, :, 0], torch.stack([torch.stack([-slope, slope, slope * 0, slope * 0]), torch.zeros(4)]))
+
+
+class TestDCMEHeadWithTheEuclideanLoss(HeadContract):
+    config = dict(type='DCMEHead', codec=dict(type='DCMECodec', unit=4.0), loss_displacement=dict(type='EuclideanLoss', reduction='images'))

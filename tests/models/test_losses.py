@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from mmext_instseg.models.losses import LogCoshLoss, half_mean_squared_error, log_cosh, reduce_loss
+from mmext_instseg.models.losses import EuclideanLoss, LogCoshLoss, half_mean_squared_error, log_cosh, reduce_loss
 
 
 def equation_6(error: torch.Tensor, amplitude: float) -> torch.Tensor:
@@ -34,13 +34,14 @@ def test_finite_and_clipped_at_ten_thousand(dtype):
     assert pred.grad.tolist() == [2.0, -2.0]  # +-A / 2
 
 
-def test_gradcheck_with_weights():
+@pytest.mark.parametrize('kind', [LogCoshLoss, EuclideanLoss])
+def test_gradcheck_with_weights(kind):
     generator = torch.Generator().manual_seed(0)
     pred = torch.randn(2, 2, 3, 3, dtype=torch.double, generator=generator, requires_grad=True)
     target = torch.randn(2, 2, 3, 3, dtype=torch.double, generator=generator)
     weight = torch.rand(2, 1, 3, 3, dtype=torch.double, generator=generator)
-    for reduction in ('mean', 'sum', 'none'):
-        assert gradcheck(lambda p, r=reduction: LogCoshLoss(reduction=r)(p, target, weight), (pred,))
+    for reduction in ('mean', 'sum', 'images', 'none'):
+        assert gradcheck(lambda p, r=reduction: kind(reduction=r)(p, target, weight), (pred,))
 
 
 def test_sum_is_the_equation_to_the_letter_and_mean_divides_by_n():
@@ -49,6 +50,26 @@ def test_sum_is_the_equation_to_the_letter_and_mean_divides_by_n():
     (by_mean,) = torch.autograd.grad(LogCoshLoss()(pred, torch.zeros_like(pred)), pred)
     torch.testing.assert_close(by_sum, equation_6(pred.detach(), 4.0))
     torch.testing.assert_close(by_mean * (2 * 2 * 4 * 5), by_sum)  # N = 2 n r c, Eq. 5
+
+
+def test_the_baselines_gradient_is_caffes():
+    pred, target = torch.randn(3, 2, 4, 5, requires_grad=True), torch.randn(3, 2, 4, 5)
+    loss = EuclideanLoss(reduction='images')(pred, target)
+    (gradient,) = torch.autograd.grad(loss, pred)
+    torch.testing.assert_close(gradient, (pred.detach() - target) / 3)
+    torch.testing.assert_close(loss.detach(), (pred.detach() - target).square().sum() / (2 * 3))  # Eq. 4 with n images
+
+
+def test_both_losses_have_the_same_slope_at_zero():
+    error = torch.tensor([[[[1e-3]]]])
+    torch.testing.assert_close(EuclideanLoss()(error, error * 0), LogCoshLoss()(error, error * 0), rtol=1e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize(('shape', 'amplitude'), [((512, 1024), 4.0), ((1024, 2048), 8.0), ((256, 512), 2.0)])
+def test_the_amplitude_follows_the_resolution(shape, amplitude):
+    pred = torch.full((1, 1, *shape), 1e4)
+    scaled = LogCoshLoss(reference_shape=(512, 1024))(pred, torch.zeros(1))
+    torch.testing.assert_close(scaled, LogCoshLoss(amplitude)(pred, torch.zeros(1)))
 
 
 def test_mse_is_equation_4():
@@ -65,6 +86,7 @@ def test_reduction_by_hand():
     assert reduce_loss(loss, 'sum', weight) == 8
     torch.testing.assert_close(reduce_loss(loss, 'mean', weight), torch.tensor(8 / 3))
     assert reduce_loss(loss, 'mean', weight, avg_factor=4) == 2
+    assert reduce_loss(loss.view(1, 3).expand(2, 3), 'images') == 6
 
 
 def test_no_weight_gives_zero_and_a_zero_gradient():

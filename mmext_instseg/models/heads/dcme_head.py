@@ -12,12 +12,12 @@ from .dense_head import DenseHead
 class DCMEHead(DenseHead):
     """Predicts (dx, dy) for each pixel; every value is an independent output (Section IV-A).
 
-    Logs `mse`, Eq. 4 without clipping as the paper does, beside `loss_dcme`. The mean is taken over the values weighted by the
-    codec's weight, so that with a background weight of 1 and no area weights it is the mean over N = 2 n r c.
+    Logs `mse`, Eq. 4 without clipping as the paper does, beside `loss_dcme`. A mean is taken over the values weighted by the codec's
+    weight, so that with a background weight of 1 and no area weights it is the mean over N = 2 n r c.
 
     Args:
         codec: the detector's `DCMECodec`, as a config; it makes the targets.
-        loss_displacement: the regression loss.
+        loss_displacement: the regression loss; any with mmdet's signature and `reduction`.
     """
 
     def __init__(self, codec: dict, loss_displacement: dict = dict(type='LogCoshLoss'), **kwargs) -> None:
@@ -28,7 +28,8 @@ class DCMEHead(DenseHead):
 
     def loss_by_output(self, raw: Tensor, data_samples: list) -> dict[str, Tensor]:
         target, weight = self._encode(data_samples, (raw.shape[-2], raw.shape[-1]))
-        loss = self.loss_displacement(raw, target, weight=weight, avg_factor=normaliser(weight) * raw.shape[1])
+        averaged = self.loss_displacement.reduction == 'mean'
+        loss = self.loss_displacement(raw, target, weight=weight, avg_factor=normaliser(weight) * raw.shape[1] if averaged else None)
         return {'loss_dcme': loss, 'mse': half_mean_squared_error(raw, target, weight)}
 
     def maps_by_output(self, raw: Tensor) -> dict[str, Tensor]:

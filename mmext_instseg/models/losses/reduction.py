@@ -10,15 +10,15 @@ def reduce_loss(loss: Tensor, reduction: str, weight: Tensor | None = None, avg_
 
     Args:
         loss: any shape.
-        reduction: 'mean', 'sum' or 'none'.
+        reduction: 'mean', 'sum', 'images' (the sum divided by B, the first dimension) or 'none'.
         weight: broadcastable to `loss`. Weights that are all 0 give 0, with a zero gradient, never NaN.
         avg_factor: divides the sum in place of the number of elements; values below 1e-6 count as 1e-6.
 
     Raises:
         ValueError: unknown reduction, or an avg_factor without 'mean'.
     """
-    if reduction not in ('mean', 'sum', 'none'):
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+    if reduction not in ('mean', 'sum', 'images', 'none'):
+        raise ValueError(f"reduction must be 'mean', 'sum', 'images' or 'none', not {reduction!r}")
     if avg_factor is not None and reduction != 'mean':
         raise ValueError(f"avg_factor goes with reduction='mean', not {reduction!r}")
     if weight is not None:
@@ -27,6 +27,8 @@ def reduce_loss(loss: Tensor, reduction: str, weight: Tensor | None = None, avg_
         return loss
     if reduction == 'sum':
         return loss.sum()
+    if reduction == 'images':
+        return loss.sum() / max(len(loss), 1)
     if avg_factor is None:
         return loss.sum() / max(loss.numel(), 1)
     return loss.sum() / torch.as_tensor(avg_factor, device=loss.device, dtype=loss.dtype).clamp(min=1e-6)
