@@ -1,3 +1,3 @@
-from . import data_preprocessors, detectors, heads, losses
+from . import backbones, data_preprocessors, detectors, heads, losses, necks
 
-__all__ = ['data_preprocessors', 'detectors', 'heads', 'losses']
+__all__ = ['backbones', 'data_preprocessors', 'detectors', 'heads', 'losses', 'necks']
