@@ -1,3 +1,17 @@
 from .class_agnostic import ClassAgnosticCocoMetric
+from .classwise import ClasswiseCityScapesMetric, ClasswiseCocoMetric
+from .detection_accuracy import DetectionAccuracy
+from .grid_class_accuracy import GridClassAccuracy
+from .tables import Table, class_ap_table, detection_table, grid_class_table
 
-__all__ = ['ClassAgnosticCocoMetric']
+__all__ = [
+    'ClassAgnosticCocoMetric',
+    'ClasswiseCityScapesMetric',
+    'ClasswiseCocoMetric',
+    'DetectionAccuracy',
+    'GridClassAccuracy',
+    'Table',
+    'class_ap_table',
+    'detection_table',
+    'grid_class_table',
+]

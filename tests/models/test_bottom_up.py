@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from head_contract import make_sample, scene
 from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 
+from mmext_instseg.models.detectors.oracles import probability_at_centres, take_true_labels
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
 
@@ -58,8 +60,8 @@ def test_features_are_neck_outputs_then_backbone_outputs():
 
 
 @pytest.mark.parametrize('label_by', ['vote', 'centre'])
-def test_both_oracles_give_the_truth_back(label_by):
-    model = build(test_cfg=dict(oracle=('semantic', 'instance'), label_by=label_by)).eval()
+def test_true_maps_of_both_heads_give_the_truth_back(label_by):
+    model = build(test_cfg=dict(true_maps=('semantic', 'instance'), label_by=label_by)).eval()
     images, samples = batch('one', 'none', 'none')
     halves = torch.ones(48, 64, dtype=torch.int64)
     halves[:, 33:] = 2
@@ -73,7 +75,7 @@ def test_both_oracles_give_the_truth_back(label_by):
 
 
 def test_empty_results_have_the_usual_dtypes_and_shapes():
-    model = build(test_cfg=dict(oracle=('semantic', 'instance'))).eval()
+    model = build(test_cfg=dict(true_maps=('semantic', 'instance'))).eval()
     pred = model.predict(*batch('none'))[0].pred_instances
     assert (pred.bboxes.shape, pred.labels.shape, pred.scores.shape, pred.masks.shape) == ((0, 4), (0,), (0,), (0, 48, 64))
     assert (pred.bboxes.dtype, pred.labels.dtype, pred.scores.dtype, pred.masks.dtype) == (
@@ -85,7 +87,7 @@ def test_empty_results_have_the_usual_dtypes_and_shapes():
 
 
 def test_padding_is_cut_and_results_have_the_original_size():
-    model = build(test_cfg=dict(oracle=('semantic', 'instance'))).eval()
+    model = build(test_cfg=dict(true_maps=('semantic', 'instance'))).eval()
     ids = torch.zeros(48, 64, dtype=torch.int64)
     ids[10:20, 10:30] = 1
     ids[40:, 40:] = 2  # wholly in the padding
@@ -104,7 +106,7 @@ def test_score_is_concentration_times_class_probability():
     ids = torch.tensor([[1, 1, 2, 3]])
     groups = InstanceMap.from_ids(ids, torch.zeros(3), scores=torch.tensor([0.5, 1.0, 1.0]))
     probability = torch.tensor([[[0.8, 0.4, 0.1, 0.2]], [[0.2, 0.4, 0.7, 0.3]], [[0.0, 0.0, 0.1, 0.1]]])
-    found = model._classify(groups, probability)
+    found = model._classify(groups, probability, model.test_settings)
     assert found.labels.tolist() == [0, 1]  # means 0.6 and 0.7; the third, 0.3, is cut by max_per_image
     torch.testing.assert_close(found.scores, torch.tensor([0.3, 0.7]))
     assert found.ids.tolist() == [[1, 1, 2, 0]]
@@ -117,13 +119,13 @@ def test_grid_class_at_the_centre_of_mass():
     groups = InstanceMap.from_ids(ids, torch.zeros(1), scores=torch.ones(1))
     probability = torch.zeros(3, 2, 4)
     probability[2, 0, 1], probability[0] = 0.9, 0.5
-    assert model._classify(groups, probability).labels.tolist() == [2]
+    assert model._classify(groups, probability, model.test_settings).labels.tolist() == [2]
 
 
 def test_panoptic_results():
     heads = copy.deepcopy(HEADS)
     heads['semantic'].update(num_stuff_classes=2)
-    model = build(heads=heads, test_cfg=dict(oracle=('semantic', 'instance'), panoptic=True)).eval()
+    model = build(heads=heads, test_cfg=dict(true_maps=('semantic', 'instance'), panoptic=True)).eval()
     images, samples = batch('one')
     semantic = torch.full((1, 48, 64), 4)
     semantic[:, :, :20] = 3
@@ -141,13 +143,107 @@ def test_mixed_precision_predicts_in_float32():
     assert pred.scores.dtype == torch.float32 and pred.bboxes.dtype == torch.float32
 
 
+def test_one_pass_through_the_network_serves_several_settings(monkeypatch):
+    model = build(codec=dict(type='DCMECodec', unit=8.0, min_area=1, min_votes=1.0)).eval()
+    images, samples = batch('one', 'overlapping')
+    heads = model.predict_heads(images)
+    before = {head: {name: value.clone() for name, value in maps.items()} for head, maps in heads.items()}
+    for change in (
+        dict(),
+        dict(oracle='instance'),
+        dict(oracle='class'),
+        dict(true_maps='semantic'),
+        dict(true_maps=('instance',), label_by='centre'),
+        dict(true_maps=('semantic', 'instance'), score_threshold=0.5),
+        dict(foreground_threshold=0.9, max_per_image=3),
+    ):
+        settings = replace(model.test_settings, **change)
+        shared = [one.pred_instances for one in model.results_from_maps(heads, samples, (48, 64), settings)]
+        assert all(len(one) for one in shared), change
+        monkeypatch.setattr(model, 'test_settings', settings)
+        for one, sample in zip(shared, model.predict(images, samples), strict=True):
+            alone = sample.pred_instances
+            assert all(torch.equal(one[key], alone[key]) for key in ('bboxes', 'labels', 'scores', 'masks')), change
+        monkeypatch.undo()
+    assert all(torch.equal(heads[head][name], value) for head, maps in before.items() for name, value in maps.items())
+
+
+def test_instance_oracle_is_the_truth_with_the_grid_class_at_each_centre():
+    model = build(test_cfg=dict(oracle='instance', label_by='vote', score_threshold=0.99, max_per_image=2)).eval()
+    ids = torch.zeros(48, 64, dtype=torch.int64)
+    ids[0:8, 0:8], ids[40:48, 0:62], ids[4:12, 50:60] = 1, 2, 4  # row 3 has no pixel
+    sample = make_sample(ids)
+    sample.set_metainfo(dict(img_shape=(48, 62), ori_shape=(96, 124)))
+    probability = torch.full((1, 4, 3, 4), 0.1)  # blocks of 16
+    probability[0, 1, 0, 0] = 0.6  # row 1: centre (3.5, 3.5)
+    probability[0, 2, 2, 1] = 0.7  # row 2: centre (30.5, 43.5); most of its pixels lie elsewhere
+    probability[0, 0, 0, 3], probability[0, 3, 0, 3] = 0.4, 0.9  # row 4: centre (54.5, 7.5); the background doesn't count
+    heads = dict(instance=dict(displacement=torch.zeros(1, 2, 48, 64)), semantic=dict(class_prob=probability))
+    pred = model.results_from_maps(heads, [sample], (48, 64))[0].pred_instances
+    assert pred.labels.tolist() == [1, 2, 0, 0]
+    torch.testing.assert_close(pred.scores, torch.tensor([0.6, 0.7, 0.0, 0.4]))
+    doubled = ids[:, :62].repeat_interleave(2, 0).repeat_interleave(2, 1)
+    assert torch.equal(pred.masks, torch.stack([doubled == k for k in (1, 2, 3, 4)]))
+
+
+def test_instance_oracle_without_instances():
+    pred = build(test_cfg=dict(oracle='instance')).eval().predict(*batch('none'))[0].pred_instances
+    assert (pred.labels.shape, pred.scores.shape, pred.masks.shape) == ((0,), (0,), (0, 48, 64))
+
+
+def test_class_oracle_by_hand():
+    found = InstanceMap.from_ids(torch.tensor([[1, 1, 1, 2, 2, 3, 4, 0]]), torch.tensor([0, 0, 2, 0]), scores=torch.full((4,), 0.5))
+    truth = InstanceMap.from_ids(torch.tensor([[1, 2, 2, 2, 3, 0, -1, 3]]), torch.tensor([1, 2, 0]))
+    given = take_true_labels(found, truth)
+    # 1 shares two pixels with row 2 and one with row 1; 2 one each with rows 2 and 3: the lower; 3 and 4 meet none.
+    assert given.labels.tolist() == [2, 2, 2, 0]
+    assert torch.equal(given.ids, found.ids) and torch.equal(given.scores, found.scores)
+    nothing = InstanceMap.from_ids(torch.zeros(1, 8, dtype=torch.int64), torch.zeros(0))
+    assert take_true_labels(found, nothing).labels.tolist() == [0, 0, 2, 0]
+    assert len(take_true_labels(nothing, truth)) == 0
+
+
+def test_class_oracle_changes_labels_only():
+    model = build(test_cfg=dict(true_maps='instance', foreground_threshold=0.0)).eval()
+    images, samples = batch('one')
+    truth = samples[0].gt_instance_map
+    truth.labels[:] = 2
+    plain = model.predict(images, samples)[0].pred_instances
+    given = model.results_from_maps(model.predict_heads(images), samples, (48, 64), replace(model.test_settings, oracle='class'))[
+        0
+    ].pred_instances
+    meets = (given.masks & (truth.ids > 0)).flatten(1).any(dim=1)
+    assert meets.any()
+    assert torch.equal(given.labels, torch.where(meets, 2, plain.labels))
+    assert torch.equal(given.masks, plain.masks) and torch.equal(given.scores, plain.scores)
+
+
+def test_centres_of_mass_find_their_block():
+    ids = torch.zeros(4, 8, dtype=torch.int64)
+    ids[3, 7], ids[0:4, 4:7] = 1, 2  # centres (7, 3), in the last block, and (5, 1.5): floor(5 / 2), floor(1.5 / 2)
+    blocks = torch.arange(8.0).view(1, 2, 4)
+    assert probability_at_centres(InstanceMap.from_ids(ids, torch.zeros(2)), blocks).tolist() == [[7.0], [2.0]]
+
+
 def test_settings_are_checked():
     with pytest.raises(ValueError, match='label_by'):
         build(test_cfg=dict(label_by='pixel'))
-    with pytest.raises(ValueError, match=r"oracle names \['depth'\]"):
-        build(test_cfg=dict(oracle=['depth']))
+    with pytest.raises(ValueError, match=r"true_maps names \['depth'\]; the heads are \['instance', 'semantic'\]"):
+        build(test_cfg=dict(true_maps=['depth']))
+    for wrong in ('semantic', ('instance',), True):
+        with pytest.raises(ValueError, match=r"oracle must be None, 'instance' or 'class', not .*test_cfg.true_maps"):
+            build(test_cfg=dict(oracle=wrong))
     with pytest.raises(ValueError, match="lacks \\['semantic'\\]"):
         build(heads=dict(instance=HEADS['instance']))
-    model = build(test_cfg=dict(oracle='semantic')).eval()
-    with pytest.raises(ValueError, match='ground truth'):
-        model.predict(torch.randn(1, 3, 32, 32), [DetDataSample(metainfo=dict(img_shape=(32, 32), ori_shape=(32, 32)))])
+
+
+@pytest.mark.parametrize('change', [dict(true_maps='semantic'), dict(oracle='instance'), dict(oracle='class')])
+def test_truth_is_required_and_of_the_size_of_the_batch(change):
+    model = build(test_cfg=change).eval()
+    images, samples = batch('one', 'one')
+    samples[1].gt_instance_map = samples[1].gt_instance_map.crop((40, 64))
+    with pytest.raises(ValueError, match=r'gt_instance_map has \(40, 64\) pixels, the batch \(48, 64\); use DenseDataPreprocessor'):
+        model.predict(images, samples)
+    del samples[1].gt_instance_map
+    with pytest.raises(ValueError, match='load annotations and GenerateInstanceMap in the test pipeline'):
+        model.predict(images, samples)

@@ -1,5 +1,6 @@
 """The detector of all bottom-up methods: trunk -> dense heads -> codec -> results."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mmdet.models.detectors import BaseDetector
@@ -10,8 +11,10 @@ from ...codecs import BaseCodec, resize_map
 from ...ops import segment_mean
 from ...registry import MODELS, TASK_UTILS
 from ...structures import InstanceMap, to_panoptic_seg, to_pred_instances
+from .oracles import classify_truth, ground_truth, probability_at_centres, take_true_labels
 
 
+@dataclass
 class TestSettings:
     """Settings of prediction, the `test_cfg` of `BottomUpSegmentor`.
 
@@ -21,28 +24,35 @@ class TestSettings:
             'centre': the class of the grid block that holds its centre of mass (DCME, Section III).
         score_threshold: instances below it are left out.
         max_per_image: at most this many instances, the best ones.
-        oracle: names of heads whose maps are replaced by what the ground truth encodes to: ('semantic',) is the class oracle,
-            ('instance',) gives true vectors, both together the representation ceiling. The test pipeline must load annotations.
+        true_maps: names of heads whose maps are replaced by what the ground truth encodes to: ('semantic',) gives true semantics,
+            ('instance',) true vectors, both together the representation ceiling.
+        oracle: DCME, Section V. 'instance': the true instances, all of them, labelled and scored by the grid class at their centre
+            of mass; 'class': the predicted instances, each with the label of the true one that it shares most pixels with.
         panoptic: also give `pred_panoptic_seg`.
+
+    With `true_maps` or `oracle` the test pipeline must load annotations.
+
+    Raises:
+        ValueError: `label_by` or `oracle` is none of the values above.
     """
 
-    def __init__(
-        self,
-        foreground_threshold: float = 0.5,
-        label_by: Literal['vote', 'centre'] = 'vote',
-        score_threshold: float = 0.0,
-        max_per_image: int = 100,
-        oracle: tuple[str, ...] = (),
-        panoptic: bool = False,
-    ) -> None:
-        if label_by not in ('vote', 'centre'):
-            raise ValueError(f"test_cfg.label_by must be 'vote' or 'centre', not {label_by!r}")
-        self.foreground_threshold = foreground_threshold
-        self.label_by = label_by
-        self.score_threshold = score_threshold
-        self.max_per_image = max_per_image
-        self.oracle = (oracle,) if isinstance(oracle, str) else tuple(oracle)
-        self.panoptic = panoptic
+    foreground_threshold: float = 0.5
+    label_by: Literal['vote', 'centre'] = 'vote'
+    score_threshold: float = 0.0
+    max_per_image: int = 100
+    true_maps: tuple[str, ...] = ()
+    oracle: Literal['instance', 'class'] | None = None
+    panoptic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.label_by not in ('vote', 'centre'):
+            raise ValueError(f"test_cfg.label_by must be 'vote' or 'centre', not {self.label_by!r}")
+        if self.oracle not in (None, 'instance', 'class'):
+            raise ValueError(
+                f"test_cfg.oracle must be None, 'instance' or 'class', not {self.oracle!r}; "
+                'heads whose maps come from the ground truth are named in test_cfg.true_maps'
+            )
+        self.true_maps = (self.true_maps,) if isinstance(self.true_maps, str) else tuple(self.true_maps)
 
 
 @MODELS.register_module()
@@ -78,9 +88,9 @@ class BottomUpSegmentor(BaseDetector):
         self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
         self.train_cfg = train_cfg
         self.test_settings = TestSettings(**(test_cfg or {}))
-        unknown = set(self.test_settings.oracle) - set(heads)
+        unknown = set(self.test_settings.true_maps) - set(heads)
         if unknown:
-            raise ValueError(f'test_cfg.oracle names {sorted(unknown)}; the heads are {sorted(heads)}')
+            raise ValueError(f'test_cfg.true_maps names {sorted(unknown)}; the heads are {sorted(heads)}')
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """(*neck outputs, *backbone outputs) of (B, 3, H, W) images."""
@@ -108,60 +118,99 @@ class BottomUpSegmentor(BaseDetector):
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, rescale: bool = True) -> list:
         """Data samples with `pred_instances` (and `pred_panoptic_seg`), at the original image size if `rescale`."""
-        maps = self.predict_maps(batch_inputs, batch_data_samples)
-        shape = (batch_inputs.shape[-2], batch_inputs.shape[-1])
-        for index, (sample, found) in enumerate(zip(batch_data_samples, self.decode(maps, batch_data_samples, shape), strict=True)):
-            size = sample.ori_shape[:2] if rescale else sample.img_shape[:2]
-            found = found.crop(sample.img_shape[:2]).resize(size).compact()
+        return self.results_from_maps(self.predict_heads(batch_inputs), batch_data_samples, _size(batch_inputs), rescale=rescale)
+
+    def predict_heads(self, batch_inputs: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Maps of each head by name, (B, C, h, w) float32 at the head's own size: one pass through the network."""
+        feats = self.extract_feat(batch_inputs)
+        return {name: head.predict(feats) for name, head in self.heads.items()}
+
+    def predict_maps(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> dict[str, Tensor]:
+        """All maps by name, (B, C, h, w) float32 at the heads' own sizes; heads named by `test_cfg.true_maps` give the truth."""
+        return self._choose_maps(self.predict_heads(batch_inputs), batch_data_samples, _size(batch_inputs), self.test_settings)
+
+    def results_from_maps(
+        self,
+        head_maps: dict[str, dict[str, Tensor]],
+        batch_data_samples: list,
+        shape: tuple[int, int],
+        settings: TestSettings | None = None,
+        rescale: bool = True,
+    ) -> list:
+        """What `predict` does after the network, so that one pass serves several settings. `head_maps` stay as they are.
+
+        Args:
+            head_maps: of `predict_heads`.
+            batch_data_samples: get `pred_instances`, in place of those they have.
+            shape: (H, W) of the batch's input.
+            settings: in place of the model's `test_cfg`.
+            rescale: results at the original size of the image, not at that of the input without padding.
+        """
+        settings = settings or self.test_settings
+        maps = self._choose_maps(head_maps, batch_data_samples, shape, settings)
+        results = self.decode(maps, batch_data_samples, shape, settings)
+        for index, (sample, found) in enumerate(zip(batch_data_samples, results, strict=True)):
+            found = found.crop(sample.img_shape[:2]).resize(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
+            if settings.oracle != 'instance':  # its rows are those of the truth
+                found = found.compact()
             sample.pred_instances = to_pred_instances(found)
-            if self.test_settings.panoptic:
+            if settings.panoptic:
                 sample.pred_panoptic_seg = self._panoptic(found, maps['class_prob'][index], sample, shape)
         return batch_data_samples
 
-    def predict_maps(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> dict[str, Tensor]:
-        """All maps by name, (B, C, h, w) float32 at the heads' own sizes; heads named by `test_cfg.oracle` give the truth."""
-        feats = self.extract_feat(batch_inputs)
+    def _choose_maps(
+        self, head_maps: dict[str, dict[str, Tensor]], batch_data_samples: list | None, shape: tuple[int, int], settings: TestSettings
+    ) -> dict[str, Tensor]:
+        """All maps by name, those of the heads in `true_maps` from the ground truth."""
         maps: dict[str, Tensor] = {}
-        for name, head in self.heads.items():
-            found = head.predict(feats)
-            if name in self.test_settings.oracle:
-                self._require_truth(batch_data_samples)
-                shape = next(iter(found.values())).shape[-2:]
-                found = head.ideal_maps(batch_data_samples, tuple(shape))
+        for name, found in head_maps.items():
+            if name in settings.true_maps:
+                ground_truth(batch_data_samples, shape)
+                size = next(iter(found.values())).shape[-2:]
+                found = self.heads[name].ideal_maps(batch_data_samples, tuple(size))
             maps.update(found)
         return maps
 
-    def decode(self, maps: dict[str, Tensor], batch_data_samples: list, shape: tuple[int, int]) -> list[InstanceMap]:
+    def decode(
+        self, maps: dict[str, Tensor], batch_data_samples: list, shape: tuple[int, int], settings: TestSettings | None = None
+    ) -> list[InstanceMap]:
         """Labelled and scored instances at the batch's input size (H, W); nothing in the padding."""
-        probability = maps['class_prob']
+        settings = settings or self.test_settings
         things = self.heads['semantic'].num_things_classes
-        foreground = resize_map(probability[:, :things].sum(dim=1, keepdim=True), shape)[:, 0] > self.test_settings.foreground_threshold
+        probability = maps['class_prob'][:, :things]
+        truth = ground_truth(batch_data_samples, shape) if settings.oracle else []
+        if settings.oracle == 'instance':
+            return [classify_truth(one, prob) for one, prob in zip(truth, probability, strict=True)]
+        foreground = resize_map(probability.sum(dim=1, keepdim=True), shape)[:, 0] > settings.foreground_threshold
         for mask, sample in zip(foreground, batch_data_samples, strict=True):
             mask[sample.img_shape[0] :] = False
             mask[:, sample.img_shape[1] :] = False
         groups = self.codec.decode(self.codec.resize(maps, shape), foreground)
-        return [self._classify(one, prob[:things]) for one, prob in zip(groups, probability, strict=True)]
+        found = [self._classify(one, prob, settings) for one, prob in zip(groups, probability, strict=True)]
+        if settings.oracle == 'class':
+            return [take_true_labels(one, true) for one, true in zip(found, truth, strict=True)]
+        return found
 
-    def _classify(self, instances: InstanceMap, probability: Tensor) -> InstanceMap:
+    @staticmethod
+    def _classify(instances: InstanceMap, probability: Tensor, settings: TestSettings) -> InstanceMap:
         """Gives labels, multiplies the codec's scores by the class probability, keeps the best.
 
         Args:
             probability: (C, h, w) of the thing classes. Memory for 'vote': 4 bytes * C * foreground pixels.
         """
-        scale = [small / full for small, full in zip(probability.shape[-2:], instances.shape, strict=True)]
-        if self.test_settings.label_by == 'centre':
-            x, y = (instances.centroids[:, axis] * scale[1 - axis] for axis in (0, 1))  # floor(P / Gs), Eq. 2
-            per_instance = probability[:, y.long(), x.long()].T
+        if settings.label_by == 'centre':
+            per_instance = probability_at_centres(instances, probability)
         else:
+            scale = [small / full for small, full in zip(probability.shape[-2:], instances.shape, strict=True)]
             y, x = (instances.ids > 0).nonzero(as_tuple=True)
             values = probability[:, ((y + 0.5) * scale[0]).long(), ((x + 0.5) * scale[1]).long()].T
             per_instance = segment_mean(values, instances.ids[y, x].long() - 1, len(instances))
         share, instances.labels = per_instance.max(dim=1)
         instances.scores = share if instances.scores is None else instances.scores * share
-        best = instances.scores >= self.test_settings.score_threshold
-        if len(instances) > self.test_settings.max_per_image:
+        best = instances.scores >= settings.score_threshold
+        if len(instances) > settings.max_per_image:
             rank = instances.scores.argsort(descending=True, stable=True).argsort()
-            best &= rank < self.test_settings.max_per_image
+            best &= rank < settings.max_per_image
         return instances.select(best)
 
     def _panoptic(self, instances: InstanceMap, probability: Tensor, sample, shape: tuple[int, int]):
@@ -171,7 +220,7 @@ class BottomUpSegmentor(BaseDetector):
         stuff = resize_map(stuff[None], instances.shape)[0].argmax(dim=0) + things  # the last channel is background: void
         return to_panoptic_seg(instances, stuff, classes)
 
-    @staticmethod
-    def _require_truth(batch_data_samples: list | None) -> None:
-        if not batch_data_samples or 'gt_instance_map' not in batch_data_samples[0]:
-            raise ValueError('test_cfg.oracle needs ground truth: load annotations and GenerateInstanceMap in the test pipeline')
+
+def _size(batch_inputs: Tensor) -> tuple[int, int]:
+    """(H, W) of (B, 3, H, W)."""
+    return batch_inputs.shape[-2], batch_inputs.shape[-1]
