@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .forms import THINGS
-from .layout import Layout, compose
+from .layout import Layout, Piece, compose
 from .render import STUFF, VARIANTS, color_name, piece_hues, render, stuff_regions
 from .sampling import Draw
 
@@ -81,11 +81,17 @@ class SceneSpec:
             raise ValueError(f'Shapes: seed must be a whole number of at least 0, not {self.seed!r}.')
         object.__setattr__(self, 'size', size)
 
+    def pieces(self, index: int) -> list[Piece]:
+        """What stands in scene number `index` (from 0) of the series, from back to front."""
+        return compose(Draw(*self._key(index), 0), *self.size)
+
     def scene(self, index: int) -> Scene:
         """Scene number `index` (from 0) of the series."""
-        height, width = self.size
-        key = (int(VERSION[1:]), height, width, self.seed, index)
-        pieces = compose(Draw(*key, 0), height, width)
+        return self.show(index, self.pieces(index))
+
+    def show(self, index: int, pieces: list[Piece]) -> Scene:
+        """Scene number `index` from its pieces."""
+        (height, width), key = self.size, self._key(index)
         hues = piece_hues(Draw(*key, 1), pieces, self.variant)
         stuff = stuff_regions(Draw(*key, 2), height, width)
         image = render(Draw(*key, 3), stuff, pieces, hues)
@@ -97,6 +103,9 @@ class SceneSpec:
         )
         labels = np.array([piece.form.label for piece in pieces], np.int64)
         return Scene(image, ids, labels, stuff, objects)
+
+    def _key(self, index: int) -> tuple[int, ...]:
+        return (int(VERSION[1:]), *self.size, self.seed, index)
 
 
 __all__ = ['STUFF', 'THINGS', 'VARIANTS', 'VERSION', 'Scene', 'SceneObject', 'SceneSpec']
