@@ -2,58 +2,32 @@
 
 import copy
 import json
+from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+import squares
 from mmdet.evaluation.metrics import CocoMetric
-from mmengine.structures import InstanceData
-from pycocotools import mask as coco_mask
 
 from mmext_instseg.registry import METRICS
 
-META = dict(classes=('disc', 'star'))
+NAMES = ('disc', 'star')
 BOXES = {1: [(2, 2, 12, 12), (20, 20, 36, 36)], 2: [(5, 5, 25, 25), (30, 4, 38, 12)]}
 LABELS = {1: [0, 1], 2: [1, 0]}
 
 
-def square(box):
-    mask = np.zeros((40, 40), np.uint8, order='F')
-    mask[box[1] : box[3], box[0] : box[2]] = 1
-    return mask
-
-
 @pytest.fixture
 def ann_file(tmp_path):
-    annotations = []
-    for image, boxes in BOXES.items():
-        for (x1, y1, x2, y2), label in zip(boxes, LABELS[image], strict=True):
-            rle = coco_mask.encode(square((x1, y1, x2, y2)))
-            box = [x1, y1, x2 - x1, y2 - y1]
-            row = dict(id=len(annotations) + 1, image_id=image, category_id=(10, 20)[label], bbox=box, area=box[2] * box[3], iscrowd=0)
-            annotations.append({**row, 'segmentation': {**rle, 'counts': rle['counts'].decode()}})
-    categories = [dict(id=10, name='disc'), dict(id=20, name='star'), dict(id=30, name='person')]
-    images = [dict(id=image, width=40, height=40, file_name=f'{image}.png') for image in BOXES]
-    path = tmp_path / 'instances.json'
-    path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
-    return path
+    truth = {image: [(NAMES[label], box) for label, box in zip(LABELS[image], boxes, strict=True)] for image, boxes in BOXES.items()}
+    return Path(squares.write_coco(tmp_path / 'instances.json', truth))
 
 
 def evaluate(metric, labels, boxes=BOXES, samples=None):
     """Predicts the squares `boxes` with `labels` and score 0.9."""
-    metric.dataset_meta = META
+    predicted = []
     for image in BOXES:
-        chosen = boxes[image]
-        masks = torch.from_numpy(np.stack([square(box) for box in chosen])).bool() if chosen else torch.zeros((0, 40, 40), dtype=torch.bool)
-        pred = InstanceData(
-            bboxes=torch.tensor(chosen, dtype=torch.float32).reshape(-1, 4),
-            labels=torch.tensor(labels[image], dtype=torch.int64),
-            scores=torch.full((len(chosen),), 0.9),
-            masks=masks,
-        )
-        extra = {} if samples is None else samples[image]
-        metric.process({}, [dict(pred_instances=pred, img_id=image, ori_shape=(40, 40), **extra)])
-    return metric.evaluate(size=len(BOXES))
+        rows = [(label, box, 0.9) for label, box in zip(labels[image], boxes[image], strict=True)]
+        predicted.append(squares.prediction(image, rows, **({} if samples is None else samples[image])))
+    return squares.evaluate(metric, predicted, NAMES)
 
 
 def agnostic(**kwargs):
@@ -99,11 +73,7 @@ def test_categories_outside_the_classes_stay_out(ann_file):
 
 def test_ground_truth_from_the_data_samples():
     swapped = {image: [1 - label for label in labels] for image, labels in LABELS.items()}
-    samples = {}
-    for image, boxes in BOXES.items():
-        masks = [coco_mask.encode(square(box)) for box in boxes]
-        rows = zip(boxes, LABELS[image], masks, strict=True)
-        samples[image] = dict(instances=[dict(bbox=list(box), bbox_label=label, mask=mask) for box, label, mask in rows])
+    samples = {image: squares.true_instances(zip(LABELS[image], boxes, strict=True)) for image, boxes in BOXES.items()}
     assert evaluate(agnostic(), swapped, samples=samples)['agnostic/segm_mAP'] == 1.0
 
 
