@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmext_instseg.models.detectors import BottomUpSegmentor
+from mmext_instseg.ops import sample_bilinear
 from mmext_instseg.registry import DATASETS
 from mmext_instseg.visualization import contact_sheet, draw_panel
 
@@ -60,10 +61,12 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
     inputs, samples = data['inputs'], data['data_samples']
     shape, (height, width) = tuple(inputs.shape[-2:]), samples[0].img_shape[:2]
     maps = model.predict_maps(inputs, samples)
-    found = model.decode(maps, samples, shape)[0].crop((height, width)).cpu()
+    found = model.instances_from_maps(maps, samples, shape, rescale=False)[0].cpu()
     displacement = None
     if 'displacement' in maps:
-        displacement = (model.codec.resize(maps, shape)['displacement'][0] * model.codec.unit)[:, :height, :width].cpu()
+        vectors = maps['displacement'][0]
+        pixels = vectors.new_tensor([shape[1] / vectors.shape[2], shape[0] / vectors.shape[1]]) * model.codec.unit  # a map pixel's
+        displacement = sample_bilinear(vectors * pixels.view(2, 1, 1), (height, width), (height / shape[0], width / shape[1])).cpu()
     things = model.heads['semantic'].num_things_classes
     probability = maps['class_prob'][0, :things]
     # Without the padding

@@ -1,4 +1,4 @@
-from .base import BaseCodec, resize_map
+from .base import BaseCodec
 from .dcme import DCMECodec
 
-__all__ = ['BaseCodec', 'DCMECodec', 'resize_map']
+__all__ = ['BaseCodec', 'DCMECodec']

@@ -5,7 +5,6 @@ Shapes: B images, C channels, (H, W) map size, K instances.
 
 from abc import ABCMeta, abstractmethod
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..structures import InstanceMap
@@ -28,25 +27,12 @@ class BaseCodec(metaclass=ABCMeta):
 
     @abstractmethod
     def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
-        """Instances of a batch, with scores in [0, 1] and labels 0.
+        """Instances of a batch at the maps' size, with scores in [0, 1] and labels 0.
+
+        Maps coarser than the image aren't interpolated before: the values of two objects would mix at their border. The detector
+        enlarges the decoded ids instead (`InstanceMap.enlarge`).
 
         Args:
             maps: name -> (B, C, H, W); other names are ignored.
             foreground: (B, H, W) bool, the pixels that may belong to an instance; None: all of them.
         """
-
-    def resize(self, maps: dict[str, Tensor], shape: tuple[int, int]) -> dict[str, Tensor]:
-        """This codec's maps at another size: bilinear; values in pixels of the map are scaled along.
-
-        Args:
-            maps: name -> (B, C, H, W); other names are dropped.
-        """
-        own = {name: maps[name] for name in self.channels}
-        return {name: resize_map(value, shape) for name, value in own.items()}
-
-
-def resize_map(value: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Bilinear resize of (B, C, H, W) in float32; the same tensor where the size is right already."""
-    if value.shape[-2:] == shape:
-        return value
-    return F.interpolate(value.float(), size=shape, mode='bilinear', align_corners=False)

@@ -24,7 +24,7 @@ class DCMECodec(BaseCodec):
 
     Args:
         unit: the maps are in units of this many pixels (ours; the paper's is 1). A power of two keeps them exact.
-        cell: side of a histogram cell in pixels of the map.
+        cell: side of a histogram cell in pixels of the map; 1 / stride gives maps of a higher stride the image's resolution.
         peak_radius: half-width, in cells, of the window of a peak and of the smoothing.
         join_radius: a vote further than this many cells from every centre belongs to nothing.
         min_votes: smallest smoothed count of a peak.
@@ -100,12 +100,6 @@ class DCMECodec(BaseCodec):
         scores = (close.float() / areas.clamp(min=1))[keep].split(per_image.tolist())
         labels = [torch.zeros_like(score, dtype=torch.int64) for score in scores]
         return [InstanceMap.from_ids(*columns) for columns in zip(ids, labels, scores, strict=True)]
-
-    def resize(self, maps: dict[str, Tensor], shape: tuple[int, int]) -> dict[str, Tensor]:
-        height, width = maps['displacement'].shape[-2:]
-        ratio = maps['displacement'].new_tensor([shape[1] / width, shape[0] / height], dtype=torch.float32)
-        resized = super().resize(maps, shape)['displacement']
-        return {'displacement': resized * ratio.view(1, 2, 1, 1)}
 
 
 def pixel_grid(shape: tuple[int, int], device: torch.device) -> Tensor:

@@ -1,4 +1,5 @@
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
+from .sampling import sample_bilinear, sample_ids
 from .segments import joint_histogram, majority_label, segment_geometry, segment_mean, segment_sum
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
@@ -10,6 +11,8 @@ __all__ = [
     'mask_iou',
     'matrix_nms',
     'nearest_peak',
+    'sample_bilinear',
+    'sample_ids',
     'segment_geometry',
     'segment_mean',
     'segment_sum',

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ops import segment_geometry
+from ..ops import sample_ids, segment_geometry
 from .coco_masks import segmentation_runs
 from .painting import IGNORE, paint_runs
 
@@ -161,6 +161,18 @@ class InstanceMap:
         made = InstanceMap.from_ids(self.ids[rows[:, None], cols[None, :]], self.labels, self.scores)
         made.lost = self.lost
         return made
+
+    def enlarge(self, shape: tuple[int, int], part: tuple[float, float] = (1, 1), foreground: Tensor | None = None) -> 'InstanceMap':
+        """Brings decoded instances from the size of the network's maps to that of the image, with smooth borders; measures them anew.
+
+        Args:
+            shape: (H, W) of the image.
+            part: how much of the height and width shows the image, without padding, each in (0, 1].
+            foreground: (H, W) bool; see `ops.sample_ids`.
+
+        Rows stay, as in `resize`.
+        """
+        return InstanceMap.from_ids(sample_ids(self.ids, shape, part, foreground), self.labels, self.scores)
 
     def pad(self, shape: tuple[int, int]) -> 'InstanceMap':
         """Adds ignored rows below and columns to the right up to (H, W); the table stays as it is."""

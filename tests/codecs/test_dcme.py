@@ -141,13 +141,6 @@ def test_without_foreground_every_pixel_votes():
     assert (DCMECodec().decode({'displacement': maps['displacement'][None]})[0].ids == 1).all()
 
 
-def test_resize_scales_the_vectors():
-    codec = DCMECodec()
-    resized = codec.resize({'displacement': torch.ones(1, 2, 4, 8), 'other': torch.ones(1)}, (12, 16))
-    assert list(resized) == ['displacement']
-    assert resized['displacement'][0, 0].unique().tolist() == [2] and resized['displacement'][0, 1].unique().tolist() == [3]
-
-
 def test_half_precision_maps_decode_in_float32():
     instances = voronoi(3, (40, 50), 5)
     maps, _ = DCMECodec(unit=8.0).encode(instances)

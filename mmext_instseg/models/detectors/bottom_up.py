@@ -1,14 +1,16 @@
 """The detector of all bottom-up methods: trunk -> dense heads -> codec -> results."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
+from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from ...codecs import BaseCodec, resize_map
-from ...ops import segment_mean
+from ...codecs import BaseCodec
+from ...ops import sample_bilinear, segment_mean
 from ...registry import MODELS, TASK_UTILS
 from ...structures import InstanceMap, to_panoptic_seg, to_pred_instances
 from .oracles import classify_truth, ground_truth, probability_at_centres, take_true_labels
@@ -148,15 +150,42 @@ class BottomUpSegmentor(BaseDetector):
         """
         settings = settings or self.test_settings
         maps = self._choose_maps(head_maps, batch_data_samples, shape, settings)
-        results = self.decode(maps, batch_data_samples, shape, settings)
-        for index, (sample, found) in enumerate(zip(batch_data_samples, results, strict=True)):
-            found = found.crop(sample.img_shape[:2]).resize(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
-            if settings.oracle != 'instance':  # its rows are those of the truth
-                found = found.compact()
-            sample.pred_instances = to_pred_instances(found)
+        found = self.instances_from_maps(maps, batch_data_samples, shape, settings, rescale)
+        for index, (sample, instances) in enumerate(zip(batch_data_samples, found, strict=True)):
+            sample.pred_instances = to_pred_instances(instances)
             if settings.panoptic:
-                sample.pred_panoptic_seg = self._panoptic(found, maps['class_prob'][index], sample, shape)
+                sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], _shown(sample, shape))
         return batch_data_samples
+
+    def instances_from_maps(
+        self,
+        maps: dict[str, Tensor],
+        batch_data_samples: list,
+        shape: tuple[int, int],
+        settings: TestSettings | None = None,
+        rescale: bool = True,
+    ) -> list[InstanceMap]:
+        """Labelled and scored instances of each image, without padding; arguments as `results_from_maps`, `maps` of `predict_maps`.
+
+        Groups are decoded at the size of the codec's maps and then enlarged, with the foreground interpolated between its own pixels.
+        """
+        settings = settings or self.test_settings
+        sizes = [tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2]) for sample in batch_data_samples]
+        probability = maps['class_prob'][:, : self.heads['semantic'].num_things_classes]
+        truths = ground_truth(batch_data_samples, shape) if settings.oracle else []
+        if settings.oracle == 'instance':  # its rows are those of the truth
+            found = [classify_truth(one, prob) for one, prob in zip(truths, probability, strict=True)]
+            return [one.crop(sample.img_shape[:2]).resize(size) for one, sample, size in zip(found, batch_data_samples, sizes, strict=True)]
+        groups = self.decode(maps, batch_data_samples, shape, settings)
+        thing, found = probability.sum(dim=1), []
+        for index, (one, sample, size) in enumerate(zip(groups, batch_data_samples, sizes, strict=True)):
+            part = _shown(sample, shape)
+            foreground = sample_bilinear(thing[index], size, part) > settings.foreground_threshold
+            one = one.enlarge(size, part, foreground)
+            if settings.oracle == 'class':
+                one = take_true_labels(one, truths[index].crop(sample.img_shape[:2]).resize(size))
+            found.append(one.compact())
+        return found
 
     def _choose_maps(
         self, head_maps: dict[str, dict[str, Tensor]], batch_data_samples: list | None, shape: tuple[int, int], settings: TestSettings
@@ -172,24 +201,20 @@ class BottomUpSegmentor(BaseDetector):
         return maps
 
     def decode(
-        self, maps: dict[str, Tensor], batch_data_samples: list, shape: tuple[int, int], settings: TestSettings | None = None
+        self, maps: dict[str, Tensor], batch_data_samples: list, shape: tuple[int, int], settings: TestSettings
     ) -> list[InstanceMap]:
-        """Labelled and scored instances at the batch's input size (H, W); nothing in the padding."""
-        settings = settings or self.test_settings
-        things = self.heads['semantic'].num_things_classes
-        probability = maps['class_prob'][:, :things]
-        truth = ground_truth(batch_data_samples, shape) if settings.oracle else []
-        if settings.oracle == 'instance':
-            return [classify_truth(one, prob) for one, prob in zip(truth, probability, strict=True)]
-        foreground = resize_map(probability.sum(dim=1, keepdim=True), shape)[:, 0] > settings.foreground_threshold
+        """Labelled and scored instances at the size of the codec's maps; nothing in the padding."""
+        probability = maps['class_prob'][:, : self.heads['semantic'].num_things_classes]
+        codec_map = maps[next(iter(self.codec.channels))]
+        size = (codec_map.shape[-2], codec_map.shape[-1])
+        foreground = sample_bilinear(probability.sum(dim=1), size) > settings.foreground_threshold
         for mask, sample in zip(foreground, batch_data_samples, strict=True):
-            mask[sample.img_shape[0] :] = False
-            mask[:, sample.img_shape[1] :] = False
-        groups = self.codec.decode(self.codec.resize(maps, shape), foreground)
-        found = [self._classify(one, prob, settings) for one, prob in zip(groups, probability, strict=True)]
-        if settings.oracle == 'class':
-            return [take_true_labels(one, true) for one, true in zip(found, truth, strict=True)]
-        return found
+            # Rows and columns whose centres are in the image
+            rows, cols = (math.ceil(full * part - 0.5) for full, part in zip(size, _shown(sample, shape), strict=True))
+            mask[rows:] = False
+            mask[:, cols:] = False
+        groups = self.codec.decode(maps, foreground)
+        return [self._classify(one, prob, settings) for one, prob in zip(groups, probability, strict=True)]
 
     @staticmethod
     def _classify(instances: InstanceMap, probability: Tensor, settings: TestSettings) -> InstanceMap:
@@ -213,12 +238,16 @@ class BottomUpSegmentor(BaseDetector):
             best &= rank < settings.max_per_image
         return instances.select(best)
 
-    def _panoptic(self, instances: InstanceMap, probability: Tensor, sample, shape: tuple[int, int]):
+    def _panoptic(self, instances: InstanceMap, probability: Tensor, part: tuple[float, float]) -> PixelData:
         head = self.heads['semantic']
-        things, classes = head.num_things_classes, head.num_classes
-        stuff = resize_map(probability[None, things:], shape)[0, :, : sample.img_shape[0], : sample.img_shape[1]]
-        stuff = resize_map(stuff[None], instances.shape)[0].argmax(dim=0) + things  # the last channel is background: void
-        return to_panoptic_seg(instances, stuff, classes)
+        stuff = probability[head.num_things_classes :]
+        labels = sample_bilinear(stuff, instances.shape, part).argmax(dim=0) + head.num_things_classes
+        return to_panoptic_seg(instances, labels, head.num_classes)  # the last channel is background: void
+
+
+def _shown(sample: Any, shape: tuple[int, int]) -> tuple[float, float]:
+    """How much of the batch's height and width (H, W) is the sample's image, without padding."""
+    return sample.img_shape[0] / shape[0], sample.img_shape[1] / shape[1]
 
 
 def _size(batch_inputs: Tensor) -> tuple[int, int]:
