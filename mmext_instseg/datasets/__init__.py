@@ -1,7 +1,8 @@
 """Data sets and transforms."""
 
 from . import image_files
+from .cityscapes import CityscapesPanopticDataset
 from .shapes import ShapesDataset
 from .transforms import CheckAnnotations, GenerateInstanceMap, PackDenseInputs
 
-__all__ = ['CheckAnnotations', 'GenerateInstanceMap', 'PackDenseInputs', 'ShapesDataset', 'image_files']
+__all__ = ['CheckAnnotations', 'CityscapesPanopticDataset', 'GenerateInstanceMap', 'PackDenseInputs', 'ShapesDataset', 'image_files']

@@ -128,7 +128,8 @@ def convert_split(root: str | Path, split: str, classes: Iterable[str] | None = 
     if not paths:
         raise ValueError(f'{folder}: no <city>/*{_IMAGE} there; unpack leftImg8bit_trainvaltest.zip')
     without_truth = split == 'test' and not truths.is_dir()
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for number, path in enumerate(track(paths, f'Converting {split}') if track else paths):
         city, stem = path.parent.name, path.name.removesuffix(_IMAGE)
         shape = image_size(path)

@@ -43,10 +43,15 @@ def shapes_folder(
 
 
 def _folder(data_root: Path, spec: SceneSpec, num_images: int) -> Path:
-    if not isinstance(num_images, int) or num_images < 1:
-        raise ValueError(f'Shapes: num_images must be a whole number of at least 1, not {num_images!r}.')
+    check_count(num_images)
     height, width = spec.size
     return data_root / f'{VERSION}_{spec.variant}_{height}x{width}_seed{spec.seed}_n{num_images}'
+
+
+def check_count(num_images: int) -> None:
+    """Raises ValueError unless there can be so many scenes."""
+    if not isinstance(num_images, int) or num_images < 1:
+        raise ValueError(f'Shapes: num_images must be a whole number of at least 1, not {num_images!r}.')
 
 
 def make_shapes(
@@ -97,7 +102,7 @@ def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[rang
             writer.add(image_id, f'{image_id:012d}.png', scene)
     for writer in writers:
         writer.finish()
-    manifest = _description(spec, num_images) | {'sha256': {name: _digest(folder / name) for name in _JSONS}}
+    manifest = describe(spec, num_images) | {'sha256': {name: _digest(folder / name) for name in _JSONS}}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 
@@ -115,7 +120,7 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
         manifest = dict(json.loads((folder / MANIFEST).read_text()))
     except (OSError, TypeError, ValueError):
         refuse(f'{MANIFEST} is missing or unreadable')
-    for key, value in _description(spec, num_images).items():
+    for key, value in describe(spec, num_images).items():
         if manifest.get(key) != value:
             refuse(f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
     digests = manifest.get('sha256', {})
@@ -128,7 +133,8 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
             refuse(f'{name}/ holds {count} PNG files instead of {num_images}')
 
 
-def _description(spec: SceneSpec, num_images: int) -> dict:
+def describe(spec: SceneSpec, num_images: int) -> dict:
+    """What a manifest says of a series."""
     return {'version': VERSION, 'variant': spec.variant, 'size': list(spec.size), 'seed': spec.seed, 'num_images': num_images}
 
 
