@@ -1,5 +1,7 @@
 """AP of each class among the results of mmdet's metrics: Tables I, II and IV of the DCME paper."""
 
+import importlib.util
+
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmdet.evaluation.functional import evaluateImgLists
@@ -40,7 +42,18 @@ class ClasswiseCocoMetric(CocoMetric):
 
 @METRICS.register_module()
 class ClasswiseCityScapesMetric(CityScapesMetric):
-    """mmdet's `CityScapesMetric` with `AP_<class>` and `AP50_<class>` of cityscapesscripts besides, in [0, 1], NaN without instances."""
+    """mmdet's `CityScapesMetric` with `AP_<class>` and `AP50_<class>` of cityscapesscripts besides, in [0, 1], NaN without instances.
+
+    Raises:
+        ImportError: cityscapesscripts isn't installed.
+    """
+
+    tmp_dir = None  # the parent's __del__ reads it, even of an instance that was never made
+
+    def __init__(self, *args, **kwargs) -> None:
+        if importlib.util.find_spec('cityscapesscripts') is None:
+            raise ImportError("ClasswiseCityScapesMetric: pip install cityscapesscripts, a part of this package's extra 'openmmlab'")
+        super().__init__(*args, **kwargs)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """As the parent, whose results leave the classes out."""
