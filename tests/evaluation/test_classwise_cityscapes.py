@@ -103,7 +103,8 @@ def official(metric):
     return scripts.evaluateImgLists(list(predictions), list(truths), args)['averages']
 
 
-def test_cityscapesscripts_figures(shapes, tmp_path):
+def test_cityscapesscripts_figures(shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where cityscapesscripts leaves a matches.json
     root, samples = shapes
     metric = classwise(root)
     metric.dataset_meta = dict(classes=CLASSES)
