@@ -102,10 +102,10 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
 
     Args:
         *args, **kwargs: as `CocoPanopticDataset`. The classes are fixed.
-        backend_args: for the JSON; None: the backend above.
+        backend_args: None; the files are local.
 
     Raises:
-        ValueError: as `read_panoptic`; or other classes in `metainfo`.
+        ValueError: as `read_panoptic`; other classes in `metainfo`; a missing PNG; `backend_args`.
     """
 
     METAINFO = dict(
@@ -116,7 +116,9 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
     )
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
-        super().__init__(*args, backend_args=backend_args or dict(backend='cityscapes_panoptic'), **kwargs)
+        if backend_args:
+            raise ValueError(f'CityscapesPanopticDataset reads local files: leave out backend_args={backend_args}')
+        super().__init__(*args, backend_args=dict(backend='cityscapes_panoptic'), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """One dict an image, as `CocoPanopticDataset` gives it."""
@@ -125,7 +127,11 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
                 'CityscapesPanopticDataset has the 19 classes of Cityscapes, things first: leave classes out of metainfo '
                 f'(got {len(self.metainfo["classes"])})'
             )
-        return super().load_data_list()
+        data = super().load_data_list()
+        for path in (info['seg_map_path'] for info in data):
+            if path is not None and not Path(path).is_file():
+                raise ValueError(f"{path}: not there; set data_prefix['seg'], or write the PNGs with cityscapesscripts' createPanopticImgs")
+        return data
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """As mmdet's, with the images in a folder for each city and the PNGs by their own names."""
