@@ -3,14 +3,12 @@
 import argparse
 import contextlib
 import copy
-import csv
 import io
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import rich.table
 import torch
 from _model import add_arguments, load_model
 from mmengine.config import Config
@@ -22,6 +20,7 @@ from rich.progress import track
 from mmext_instseg.evaluation import Table, class_ap_table, detection_table, grid_class_table
 from mmext_instseg.models.detectors import BottomUpSegmentor
 from mmext_instseg.structures import to_pred_instances
+from mmext_instseg.visualization import markdown_table, print_table, write_csv
 
 EXAMPLE = """example:
   python tools/oracle_table.py configs/dcme/dcme_tiny_shapes.py work_dirs/first/iter_2000.pth --out work_dirs/first
@@ -144,20 +143,6 @@ def paper_tables(results: dict[str, dict[str, float]]) -> dict[str, tuple[str, T
     return tables
 
 
-def print_table(table: Table, title: str | None = None) -> None:
-    shown = rich.table.Table(title=title, title_justify='left')
-    for name in table[0]:
-        shown.add_column(name.replace('/', '\n'), justify='left' if name == table[0][0] else 'right', no_wrap=True)
-    for row in table[1:]:
-        shown.add_row(*row)
-    Console().print(shown)
-
-
-def markdown(table: Table) -> str:
-    rows = [table[0], [':--'] + ['--:'] * (len(table[0]) - 1), *table[1:]]
-    return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
-
-
 def write(folder: Path, results: dict[str, dict[str, float]], meanings: list[str]) -> list[Path]:
     """Writes all tables; the paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,10 +150,9 @@ def write(folder: Path, results: dict[str, dict[str, float]], meanings: list[str
     everything = [['row', *found], *([name, *(result.get(key, '') for key in found)] for name, result in results.items())]
     papers = paper_tables(results)
     for file, table in {'oracles': everything, **{file: table for file, (_, table) in papers.items()}}.items():
-        with (folder / f'{file}.csv').open('w', newline='') as stream:
-            csv.writer(stream).writerows(table)
-    (folder / 'oracles.md').write_text(f'{markdown(summary_table(results))}\n' + ''.join(f'- {line}\n' for line in meanings))
-    (folder / 'tables.md').write_text('\n'.join(f'## {title}\n\n{markdown(table)}' for title, table in papers.values()))
+        write_csv(folder / f'{file}.csv', table)
+    (folder / 'oracles.md').write_text(f'{markdown_table(summary_table(results))}\n' + ''.join(f'- {line}\n' for line in meanings))
+    (folder / 'tables.md').write_text('\n'.join(f'## {title}\n\n{markdown_table(table)}' for title, table in papers.values()))
     return [folder / name for name in ('oracles.csv', 'oracles.md', *(f'{file}.csv' for file in papers), 'tables.md')]
 
 
@@ -178,13 +162,14 @@ def main() -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools and loggers print tables of their own
             cfg, model = load_model(args)
             results = evaluate(model, cfg)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     meanings = [f'{row}: {MEANINGS[row]}.' for row in results]
     print_table(summary_table(results))
     print(*meanings, sep='\n')
     for title, table in paper_tables(results).values():
-        print_table(table, title)
+        print(f'\n{title}')
+        print_table(table)
     if args.out is not None:
         print(*write(args.out, results, meanings), sep='\n')
 
