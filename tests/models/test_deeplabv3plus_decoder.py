@@ -43,7 +43,7 @@ def feats(low: tuple[int, int] = (12, 16), high: tuple[int, int] = (3, 4), num: 
         (dict(VGG, output_stride=8), [256, 16], [4, 8]),
         (RESNET, [8, 64], [4, 16]),
         (dict(TIMM, model_name='resnet18', out_indices=(1, 4), output_stride=16), [64, 512], [4, 16]),
-        (dict(TIMM, model_name='mobilenetv3_small_050', out_indices=(1, 3)), [8, 24], [4, 16]),
+        (dict(TIMM, model_name='mobilenetv3_small_050', out_indices=(1, 4), output_stride=16), [8, 288], [4, 16]),
     ],
     ids=['VGG', 'VGG at stride 8', 'ResNet of mmdet', 'resnet18 of timm', 'mobilenetv3 of timm'],
 )

@@ -52,6 +52,9 @@ class DeepLabV3PlusDecoder(BaseModule):
     size / `out_stride` exactly where the low-level stride divides it (pad images to a multiple of the encoder's stride), else less than one
     low-level step more, for backbones that round up.
 
+    Let the backbone end with `high_index`, dilated to its stride (mmdet: `strides` and `dilations`; timm: `output_stride`). timm keeps the
+    stages after the outputs asked for; they would never get a gradient, and distributed training stops at such parameters.
+
     Memory at the defaults (image H x W, float32): training keeps about 8 * B * H * W * (sum of c / stride^2 over the deconvs after the
     concatenation + 4.5 * channels / low-level stride^2) bytes, 0.5 GB an image at 512x1024; prediction peaks at about
     4 * B * H * W * (2 * 32 + 64 / 4) bytes, 0.17 GB.
