@@ -1,3 +1,3 @@
-from .hooks import TimeBudgetHook
+from .hooks import CheckClassPriorityHook, TimeBudgetHook
 
-__all__ = ['TimeBudgetHook']
+__all__ = ['CheckClassPriorityHook', 'TimeBudgetHook']

@@ -1,3 +1,4 @@
+from .check_class_priority_hook import CheckClassPriorityHook
 from .time_budget_hook import TimeBudgetHook
 
-__all__ = ['TimeBudgetHook']
+__all__ = ['CheckClassPriorityHook', 'TimeBudgetHook']

@@ -1,6 +1,10 @@
 """DCME's repurposed encoder: a class for every block of a grid (Eqs. 1 to 3)."""
 
+import json
+import shlex
 from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +35,38 @@ def block_labels(label_map: Tensor, grid: tuple[int, int], priority: Tensor, ign
     return torch.cat([order, order.new_tensor([ignore])])[best]
 
 
+def read_priority(path: str | Path, classes: Sequence[str] | None = None, annotations: str | Path = 'TRAINING_ANNOTATIONS') -> list[int]:
+    """Reads a priority list that tools/class_priority.py wrote.
+
+    Args:
+        path: the JSON file: {'classes': names in the order of the labels, 'priority': the same names, the first wins, ...}.
+        classes: those that the labels have; compared if given.
+        annotations: what the file is made of, for the errors.
+
+    Returns:
+        labels, the first wins.
+
+    Raises:
+        ValueError: the file is missing, isn't such a file or has other classes; gives the command that makes it.
+    """
+    words = ['python', 'tools/class_priority.py', str(annotations), '--out', str(path)]
+    cure = f'make it with\n  {shlex.join(words if classes is None else [*words, "--classes", *classes])}'
+    try:
+        data = json.loads(Path(path).read_text(encoding='utf-8'))
+        names, first = list(data['classes']), list(data['priority'])
+        labels = [names.index(name) for name in first]
+    except OSError as error:
+        raise ValueError(f'{path}: no class priority to be read there ({error.strerror}); {cure}') from None
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path}: not a class priority, 'classes' and their order 'priority'; {cure}") from None
+    if sorted(labels) != list(range(len(names))):
+        raise ValueError(f"{path}: 'priority' must name each of 'classes' once; {cure}")
+    for label, (there, wanted) in enumerate(zip_longest(names, names if classes is None else classes)):
+        if there != wanted:
+            raise ValueError(f'{path}: class {label} is {there!r} there and {wanted!r} in the data set; {cure}')
+    return labels
+
+
 @MODELS.register_module()
 class GridClassHead(DenseHead):
     """Classifies the blocks of a grid: thing classes first, then stuff classes, then background.
@@ -42,7 +78,9 @@ class GridClassHead(DenseHead):
         num_things_classes: classes whose instances are wanted.
         num_stuff_classes: classes without instances; their labels come from `gt_sem_seg`.
         priority: class indices, the first wins a block that holds several (ascending number of training instances in the paper);
-            classes not named follow in index order, then stuff, then background.
+            classes not named follow in index order, then stuff, then background. Or the file that holds the thing classes' list, by
+            tools/class_priority.py; it is read when targets are first made (or by `CheckClassPriorityHook` at the start), so that
+            prediction needs none.
         boundary_weight: loss weight of blocks that touch another instance or the background within one block (ours).
         loss_cls: classification loss with mmdet's CrossEntropyLoss signature.
     """
@@ -53,7 +91,7 @@ class GridClassHead(DenseHead):
         self,
         num_things_classes: int,
         num_stuff_classes: int = 0,
-        priority: Sequence[int] = (),
+        priority: Sequence[int] | str | Path = (),
         boundary_weight: float = 1.0,
         loss_cls: dict = dict(type='mmdet.CrossEntropyLoss'),
         **kwargs,
@@ -64,11 +102,37 @@ class GridClassHead(DenseHead):
         self.num_things_classes = num_things_classes
         self.boundary_weight = boundary_weight
         self.loss_cls = MODELS.build(loss_cls)
-        unknown = [c for c in priority if not 0 <= c < num_classes]
-        if unknown or len(set(priority)) != len(priority):
-            raise ValueError(f'GridClassHead.priority: class indices in [0, {num_classes}), each once; got {list(priority)}')
-        listed = [*priority, *(c for c in range(num_classes + 1) if c not in set(priority))]
-        self.register_buffer('priority', torch.tensor(listed).argsort().float(), persistent=False)
+        self.priority_file = priority if isinstance(priority, str | Path) else None
+        listed = () if isinstance(priority, str | Path) else priority
+        self.register_buffer('priority', self._ranks(listed), persistent=False)
+        self._has_priority = self.priority_file is None
+
+    def load_priority(self, classes: Sequence[str] | None = None, annotations: str | Path = 'TRAINING_ANNOTATIONS') -> None:
+        """Reads the file that `priority` names, if it does.
+
+        Args:
+            classes: the data set's, things first; those of the things are compared with the file's.
+            annotations: the training annotations, for the errors.
+
+        Raises:
+            ValueError: as `read_priority`; or a file with another number of classes than the head has things.
+        """
+        if self.priority_file is None:
+            return
+        things = None if classes is None else list(classes)[: self.num_things_classes]
+        listed = read_priority(self.priority_file, things, annotations)
+        if len(listed) != self.num_things_classes:
+            raise ValueError(f'{self.priority_file}: {len(listed)} classes, GridClassHead has num_things_classes={self.num_things_classes}')
+        self.priority.copy_(self._ranks(listed))
+        self._has_priority = True
+
+    def _ranks(self, listed: Sequence[int]) -> Tensor:
+        """(num_classes + 1,) float32 ranks from a list of labels; those not listed follow in index order."""
+        unknown = [c for c in listed if not 0 <= c < self.num_classes]
+        if unknown or len(set(listed)) != len(listed):
+            raise ValueError(f'GridClassHead.priority: class indices in [0, {self.num_classes}), each once; got {list(listed)}')
+        order = [*listed, *(c for c in range(self.num_classes + 1) if c not in set(listed))]
+        return torch.tensor(order).argsort().float()
 
     def loss_by_output(self, raw: Tensor, data_samples: list) -> dict[str, Tensor]:
         grid = (raw.shape[-2], raw.shape[-1])
@@ -94,6 +158,8 @@ class GridClassHead(DenseHead):
 
         Where there is `gt_sem_seg`, pixels that are neither an instance nor stuff are ignored, not background.
         """
+        if not self._has_priority:
+            self.load_priority()
         instances: InstanceMap = sample.gt_instance_map
         labels = instances.label_map(background=self.num_classes, ignore=self.IGNORE)
         semantic = sample.get('gt_sem_seg')
