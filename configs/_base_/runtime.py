@@ -12,3 +12,4 @@ custom_imports = dict(imports=['mmext_instseg'], allow_failed_imports=False)
 # Safe on a machine without a GPU; `Runner` picks the device, torchrun and slurm the backend.
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)
+custom_hooks = [dict(type='CheckClassPriorityHook')]

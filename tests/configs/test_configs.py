@@ -1,4 +1,4 @@
-"""Every config: its form, and one loss and one prediction at toy width. A new config is tested by being there."""
+"""Every config: its form, and one loss and one prediction of its model on small images. A new config is tested by being there."""
 
 import ast
 import copy
@@ -6,29 +6,32 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
+from mmext_instseg.datasets.class_priority import write_class_priority
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
 LEAVES = sorted(path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
 NAMES = [path.stem for path in LEAVES]
 SHAPE = (64, 96)
 
 
-def toy(model: dict) -> dict:
-    """The model, narrower where its width is a number of its own, and without weights to load."""
+def without_weights(model: ConfigDict) -> ConfigDict:
+    """The model at random: no file is read for it."""
     model = copy.deepcopy(model)
-    if model['backbone']['type'] == 'mmseg.UNet':
-        ratio = model['backbone']['base_channels'] // 4
-        model['backbone']['base_channels'] = 4
-        for head in model['heads'].values():
-            head['in_channels'] //= ratio
-            head['channels'] = 8
-    model['backbone'].pop('init_cfg', None)
+    for key in ('init_cfg', 'pretrained', 'pretrained_cfg_overlay'):
+        model.backbone.pop(key, None)
     return model
+
+
+def class_names(dataset: ConfigDict) -> tuple[str, ...]:
+    """The classes of a data set, without its files."""
+    return tuple(dataset.get('metainfo', DATASETS.get(dataset.type).METAINFO)['classes'])
 
 
 def samples(num: int, num_things: int) -> list[DetDataSample]:
@@ -65,15 +68,22 @@ def test_contract(path):
     assert config.default_scope == 'mmdet'
     assert config.custom_imports == dict(imports=['mmext_instseg'], allow_failed_imports=False)
     assert config.auto_scale_lr.base_batch_size == config.train_dataloader.batch_size
-    assert config.train_cfg.max_iters == config.param_scheduler[-1].T_max == config.param_scheduler[-1].end
+    length = config.train_cfg.get('max_iters') or config.train_cfg.max_epochs
+    assert length == config.param_scheduler[-1].T_max == config.param_scheduler[-1].end
+    assert '://' not in str(config.model), 'weights come from a local file'
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=NAMES)
-def test_loss_and_prediction(path):
+def test_loss_and_prediction(path, tmp_path):
     config = Config.fromfile(path)
     torch.manual_seed(0)
-    model = MODELS.build(toy(config.model))
+    semantic, names = config.model.heads.semantic, class_names(config.train_dataloader.dataset)
+    if isinstance(semantic.get('priority'), str):
+        semantic.priority = str(tmp_path / 'class_priority.json')
+        write_class_priority(semantic.priority, dict.fromkeys(names, 1))
+    model = MODELS.build(without_weights(config.model))
     num_things = model.heads['semantic'].num_things_classes
+    assert model.heads['semantic'].num_classes == len(names)
     images = [torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8) for _ in range(2)]
 
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples(2, num_things)), training=True)
