@@ -16,6 +16,11 @@ class BaseCodec(metaclass=ABCMeta):
     #: Names and channels of the maps, in the order in which a head predicts them.
     channels: dict[str, int]
 
+    @classmethod
+    def arguments_at(cls, stride: int) -> dict:
+        """Arguments with which maps of 1 / stride of the image's size are decoded as finely as the image (ours)."""
+        return {}
+
     @abstractmethod
     def encode(self, instances: InstanceMap) -> tuple[dict[str, Tensor], Tensor]:
         """Ideal maps of one image, on the instance map's device, by a gather from its table.

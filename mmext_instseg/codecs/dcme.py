@@ -58,6 +58,10 @@ class DCMECodec(BaseCodec):
         self.background_weight = background_weight
         self.reference_side = reference_side
 
+    @classmethod
+    def arguments_at(cls, stride: int) -> dict:
+        return dict(cell=1 / stride, join_radius=8 * stride)
+
     def encode(self, instances: InstanceMap) -> tuple[dict[str, Tensor], Tensor]:
         ids = instances.ids.long()
         grid = pixel_grid(instances.shape, instances.device)

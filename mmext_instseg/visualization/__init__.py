@@ -1,6 +1,7 @@
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
 from .panel import contact_sheet, draw_panel
 from .pictures import draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
+from .tables import markdown_table, print_table, write_csv
 
 __all__ = [
     'CLASS_COLOURS',
@@ -12,7 +13,10 @@ __all__ = [
     'draw_panel',
     'draw_votes',
     'instance_colours',
+    'markdown_table',
     'match_colours',
     'mean_votes',
+    'print_table',
     'wheel_key',
+    'write_csv',
 ]

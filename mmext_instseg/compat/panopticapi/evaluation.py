@@ -97,14 +97,18 @@ def pq_compute_single_core(
     """
     stat = PQStat()
     for truth, prediction in annotation_set:
-        true_ids = _read_ids(gt_folder, truth)
-        predicted_ids = _read_ids(pred_folder, prediction)
-        if true_ids.shape != predicted_ids.shape:
-            raise ValueError(f'image {truth["image_id"]}: the annotation is {true_ids.shape}, the prediction {predicted_ids.shape} (H, W)')
-        pairs, pixels = np.unique(true_ids * OFFSET + predicted_ids, return_counts=True)
-        overlaps = {divmod(pair, OFFSET): count for pair, count in zip(pairs.tolist(), pixels.tolist(), strict=True)}
-        _count_image(stat, truth, prediction, overlaps, categories)
+        count_pair(stat, (truth, _read_ids(gt_folder, truth)), (prediction, _read_ids(pred_folder, prediction)), categories)
     return stat
+
+
+def count_pair(stat: PQStat, truth: tuple[dict, np.ndarray], prediction: tuple[dict, np.ndarray], categories: dict[int, dict]) -> None:
+    """Adds the counts of one image, given as JSON entry and id map (H, W) int64 of either side; arguments and errors as above."""
+    (true, true_ids), (predicted, predicted_ids) = truth, prediction
+    if true_ids.shape != predicted_ids.shape:
+        raise ValueError(f'image {true["image_id"]}: the annotation is {true_ids.shape}, the prediction {predicted_ids.shape} (H, W)')
+    pairs, pixels = np.unique(true_ids * OFFSET + predicted_ids, return_counts=True)
+    overlaps = {divmod(pair, OFFSET): count for pair, count in zip(pairs.tolist(), pixels.tolist(), strict=True)}
+    _count_image(stat, true, predicted, overlaps, categories)
 
 
 def _read_ids(folder: str, annotation: dict) -> np.ndarray:
