@@ -20,8 +20,9 @@ model = dict(
     ),
     backbone=dict(type='VGGDeepLab', depth=16, init_cfg=weights),
     neck=dict(type='DeepLabV3PlusDecoder', in_channels=[256, 512], in_strides=[4, 16]),
-    # Decoding is ours, in pixels of 512x1024. Chosen on real masks (COCO) at that size, with the true classes at stride 16 and the true
-    # vectors disturbed by 10 % of their length and a pixel: class-agnostic AP 0.44, against 0.25 to 0.43 with other values.
+    # Decoding is ours, in pixels of 512x1024. Chosen on 27 real images (COCO val) of that height, with the true classes at stride 16 and
+    # the true vectors disturbed by about 10 % of their length and a pixel: class-agnostic AP 0.44; peak_radius=3, join_radius=12 and
+    # min_votes=32 gave 0.37, join_radius=24 gave 0.42.
     # - peak_radius: votes for a large object are scattered; narrower windows split it.
     # - join_radius: larger ones collect the votes of large objects, but also the background around small ones, whose vectors are 0.
     # - min_votes: pixels that vote for themselves, as background does, sum up to 24 everywhere at this peak_radius.
