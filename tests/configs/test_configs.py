@@ -80,7 +80,7 @@ def test_loss_and_prediction(path, tmp_path):
     semantic, names = config.model.heads.semantic, class_names(config.train_dataloader.dataset)
     if isinstance(semantic.get('priority'), str):
         semantic.priority = str(tmp_path / 'class_priority.json')
-        write_class_priority(semantic.priority, dict.fromkeys(names, 1))
+        write_class_priority(semantic.priority, dict.fromkeys(names[: semantic.num_things_classes], 1))
     model = MODELS.build(without_weights(config.model))
     num_things = model.heads['semantic'].num_things_classes
     assert model.heads['semantic'].num_classes == len(names)
