@@ -1,0 +1,14 @@
+from .decode import decode_by_loop, decode_cases
+from .measurement import Case, Measurement, describe_machine, measure
+from .report import measurement_rows, plot_measurements
+
+__all__ = [
+    'Case',
+    'Measurement',
+    'decode_by_loop',
+    'decode_cases',
+    'describe_machine',
+    'measure',
+    'measurement_rows',
+    'plot_measurements',
+]
