@@ -9,11 +9,28 @@ from mmengine.registry import DefaultScope
 from mmext_instseg import registry
 
 CONTRACT = {
-    'MODELS': ['BottomUpSegmentor', 'DCMEHead', 'DenseDataPreprocessor', 'GridClassHead', 'LogCoshLoss'],
+    'MODELS': [
+        'BottomUpSegmentor',
+        'DCMEHead',
+        'DeepLabV3PlusDecoder',
+        'DenseDataPreprocessor',
+        'EuclideanLoss',
+        'GridClassHead',
+        'LogCoshLoss',
+        'SegNet',
+        'VGGDeepLab',
+    ],
     'TASK_UTILS': ['DCMECodec'],
-    'DATASETS': ['ShapesDataset'],
+    'DATASETS': ['CityscapesPanopticDataset', 'ShapesDataset'],
     'TRANSFORMS': ['GenerateInstanceMap', 'PackDenseInputs'],
-    'METRICS': ['ClassAgnosticCocoMetric'],
+    'METRICS': [
+        'ClassAgnosticCocoMetric',
+        'ClasswiseCityScapesMetric',
+        'ClasswiseCocoMetric',
+        'DetectionAccuracy',
+        'GridClassAccuracy',
+    ],
+    'HOOKS': ['CheckClassPriorityHook', 'TimeBudgetHook'],
 }
 CHILDREN = {'mmdet': mmdet.registry, 'mmseg': mmseg.registry, 'mmpretrain': mmpretrain.registry}
 

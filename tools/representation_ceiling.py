@@ -15,10 +15,10 @@ from mmext_instseg.registry import TASK_UTILS
 from mmext_instseg.visualization import markdown_table, print_table, write_csv
 
 EXAMPLE = """examples:
-  python tools/representation_ceiling.py data/coco/annotations/instances_val2017.json --out work_dirs/ceiling
-  python tools/representation_ceiling.py data/coco/annotations/panoptic_val2017.json --codec DCMECodec --codec-options peak_radius=3
+  python tools/representation_ceiling.py --ann data/coco/annotations/instances_val2017.json --out work_dirs/ceiling
+  python tools/representation_ceiling.py --ann data/coco/annotations/panoptic_val2017.json --codec DCMECodec --codec-options peak_radius=3
 
-ANN is COCO instances, LVIS, or COCO panoptic JSON (its PNGs in the folder of the same name, or --segments). 'resampling' is the truth
+FILE is COCO instances, LVIS, or COCO panoptic JSON (its PNGs in the folder of the same name, or --segments). 'resampling' is the truth
 sampled at the stride and enlarged again, without any codec: what is lost beyond it, the codec loses. Labels come from the truth.
 Columns: AP, AP50; AP without classes; AP of small, medium, large objects as in COCO; of objects that touch no other, and that do; of
 images with so many instances; PQ where there is stuff. With --out also ceiling.csv, ceiling.md and ceiling.png."""
@@ -26,7 +26,7 @@ images with so many instances; PQ where there is stuff. With --out also ceiling.
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('ann', type=Path, metavar='ANN', help='annotation file')
+    parser.add_argument('--ann', type=Path, required=True, metavar='FILE', help='COCO, LVIS or COCO panoptic annotations')
     parser.add_argument('--segments', type=Path, metavar='DIR', help='PNGs of a panoptic file (default: folder beside it, of its name)')
     parser.add_argument('--codec', default='DCMECodec', help='its registered name (default: %(default)s)')
     parser.add_argument('--codec-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help="the codec's arguments")

@@ -21,7 +21,7 @@ def annotations(tmp_path):
 
 
 def test_table_and_plot(annotations, tmp_path, tool):
-    status, printed = tool('representation_ceiling.py', annotations, '--strides', 1, 4, '--out', tmp_path / 'out')
+    status, printed = tool('representation_ceiling.py', '--ann', annotations, '--strides', 1, 4, '--out', tmp_path / 'out')
     assert status == 0 and 'over 20' in printed
     rows = [line.split(',') for line in (tmp_path / 'out/ceiling.csv').read_text().splitlines()]
     assert [row[:3] for row in rows] == [
@@ -45,10 +45,10 @@ def test_table_and_plot(annotations, tmp_path, tool):
     ],
 )
 def test_bad_arguments(annotations, tool, arguments, message):
-    status, _ = tool('representation_ceiling.py', annotations, *arguments)
+    status, _ = tool('representation_ceiling.py', '--ann', annotations, *arguments)
     assert re.search(message, status)
 
 
 def test_a_missing_file(tmp_path, tool):
-    status, _ = tool('representation_ceiling.py', tmp_path / 'nowhere.json')
+    status, _ = tool('representation_ceiling.py', '--ann', tmp_path / 'nowhere.json')
     assert 'nowhere.json: can not be read' in status

@@ -1,5 +1,6 @@
 """The class priority file and the data set must agree, before hours of training are spent."""
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,6 +12,8 @@ from ...registry import HOOKS
 @HOOKS.register_module()
 class CheckClassPriorityHook(Hook):
     """Loads the class priority of every `GridClassHead` that names a file, before training, validation and testing.
+
+    Prediction needs none: before a test a missing file is no error.
 
     The labels in that file are positions in its list of classes, so a file made for other classes, or for the same ones in another
     order, would train on wrong targets without a word. A model without such a head is left alone.
@@ -28,10 +31,10 @@ class CheckClassPriorityHook(Hook):
         self._check(runner.model, runner.val_loop.dataloader.dataset)
 
     def before_test(self, runner) -> None:
-        self._check(runner.model, runner.test_loop.dataloader.dataset)
+        self._check(runner.model, runner.test_loop.dataloader.dataset, required=False)
 
-    def _check(self, model: nn.Module, dataset: Any, annotations: str | None = None) -> None:
+    def _check(self, model: nn.Module, dataset: Any, annotations: str | None = None, required: bool = True) -> None:
         for module in model.modules():
             load = getattr(module, 'load_priority', None)
-            if load is not None:
+            if load is not None and (required or Path(module.priority_file or '').is_file()):
                 load(dataset.metainfo['classes'], annotations or 'TRAINING_ANNOTATIONS')
