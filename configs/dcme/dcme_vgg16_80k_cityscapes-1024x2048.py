@@ -1,4 +1,4 @@
-# Cityscapes at its full size. A grows with the resolution (Section IV-B): 8. Batches of 2, about the memory of 8 at 512x1024 (ours).
+# Cityscapes at its full size. A grows with the resolution (Section IV-B): 8. Batches of 2, the memory of 8 at 512x1024 (ours).
 _base_ = './dcme_vgg16_80k_cityscapes-512x1024.py'
 model = dict(
     # Cells of two pixels, so that peaks and radii are those of 512x1024; four times the votes and pixels.
