@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from torch import nn
 
+from ...models.heads import GridClassHead
 from ...registry import HOOKS
 
 
@@ -35,6 +36,5 @@ class CheckClassPriorityHook(Hook):
 
     def _check(self, model: nn.Module, dataset: Any, annotations: str | None = None, required: bool = True) -> None:
         for module in model.modules():
-            load = getattr(module, 'load_priority', None)
-            if load is not None and (required or Path(module.priority_file or '').is_file()):
-                load(dataset.metainfo['classes'], annotations or 'TRAINING_ANNOTATIONS')
+            if isinstance(module, GridClassHead) and (required or Path(module.priority_file or '').is_file()):
+                module.load_priority(dataset.metainfo['classes'], annotations or 'TRAINING_ANNOTATIONS')
