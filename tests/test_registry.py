@@ -22,7 +22,7 @@ CONTRACT = {
     ],
     'TASK_UTILS': ['DCMECodec'],
     'DATASETS': ['CityscapesPanopticDataset', 'ShapesDataset'],
-    'TRANSFORMS': ['GenerateInstanceMap', 'PackDenseInputs'],
+    'TRANSFORMS': ['AlignedResize', 'GenerateInstanceMap', 'PackDenseInputs'],
     'METRICS': [
         'ClassAgnosticCocoMetric',
         'ClasswiseCityScapesMetric',
