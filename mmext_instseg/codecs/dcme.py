@@ -27,6 +27,9 @@ class DCMECodec(BaseCodec):
         cell: side of a histogram cell in pixels of the map; 1 / stride gives maps of a higher stride the image's resolution.
         peak_radius: half-width, in cells, of the window of a peak and of the smoothing.
         join_radius: a vote further than this many cells from every centre belongs to nothing.
+        max_miss: where given, a vote belongs to nothing that misses its centre by more than this share of its pixel's distance (and by
+            more than `peak_radius` cells). For a coarse foreground, such as the class grid at Gs = 16: the background in it, trained
+            towards 0, votes for itself and would join every centre nearby.
         min_votes: smallest smoothed count of a peak.
         min_area: smallest instance in pixels.
         background_weight: weight of background pixels in the loss; the paper trains them towards 0 like any other, weight 1.
@@ -42,6 +45,7 @@ class DCMECodec(BaseCodec):
         cell: float = 1.0,
         peak_radius: int = 2,
         join_radius: int = 8,
+        max_miss: float | None = None,
         min_votes: float = 1.0,
         min_area: int = 1,
         background_weight: float = 1.0,
@@ -53,6 +57,7 @@ class DCMECodec(BaseCodec):
         self.cell = cell
         self.peak_radius = peak_radius
         self.join_radius = join_radius
+        self.max_miss = max_miss
         self.min_votes = min_votes
         self.min_area = min_area
         self.background_weight = background_weight
@@ -84,24 +89,27 @@ class DCMECodec(BaseCodec):
         peaks = find_peaks(smooth_votes(histogram, self.peak_radius), self.peak_radius, self.min_votes)
         table = nearest_peak(peaks, histogram.shape, self.join_radius).flatten()
         owner = torch.cat([table, table.new_zeros(1)])[index]  # the last entry: votes outside the histogram
-        return self._group(peaks, owner, index, histogram.shape, foreground, (image, y, x))
+        rows, cols = histogram.shape[1:]
+        centre = torch.cat([peaks.new_zeros(1, 3), peaks])[owner, 1:]
+        missed = (torch.stack([index // cols % rows, index % cols], dim=1) - centre).abs().amax(dim=1)
+        if self.max_miss is not None:
+            home = torch.floor((torch.stack([y, x], dim=1) + 0.5) / self.cell).long() + self.join_radius
+            away = (home - centre).abs().amax(dim=1)
+            owner = torch.where(missed <= (self.max_miss * away).clamp(min=self.peak_radius), owner, 0)
+        return self._group(peaks, owner, missed <= self.peak_radius, foreground, (image, y, x))
 
-    def _group(
-        self, peaks: Tensor, owner: Tensor, index: Tensor, cells: torch.Size, foreground: Tensor, pixels: tuple[Tensor, ...]
-    ) -> list[InstanceMap]:
-        """Numbers the groups of at least `min_area` pixels image by image and scores them."""
-        count, rows, cols = len(peaks), cells[1], cells[2]
+    def _group(self, peaks: Tensor, owner: Tensor, close: Tensor, foreground: Tensor, pixels: tuple[Tensor, ...]) -> list[InstanceMap]:
+        """Numbers the groups of at least `min_area` pixels image by image; scores them by the share of votes that are `close`."""
+        count = len(peaks)
         areas = segment_sum(torch.ones_like(owner), owner, count + 1)[1:]
-        centre = torch.cat([peaks.new_zeros(1, 3), peaks])[owner]
-        distance = torch.maximum((index // cols % rows - centre[:, 1]).abs(), (index % cols - centre[:, 2]).abs())
-        close = segment_sum((distance <= self.peak_radius).long(), owner, count + 1)[1:]
+        near = segment_sum(close.long(), owner, count + 1)[1:]
         keep = areas >= self.min_area
         per_image = segment_sum(keep.long(), peaks[:, 0], len(foreground))
         before = (per_image.cumsum(0) - per_image)[peaks[:, 0]]
         number = torch.where(keep, keep.cumsum(0) - before, 0)
         ids = torch.zeros_like(foreground, dtype=torch.int32)
         ids[pixels] = torch.cat([number.new_zeros(1), number]).int()[owner]
-        scores = (close.float() / areas.clamp(min=1))[keep].split(per_image.tolist())
+        scores = (near.float() / areas.clamp(min=1))[keep].split(per_image.tolist())
         labels = [torch.zeros_like(score, dtype=torch.int64) for score in scores]
         return [InstanceMap.from_ids(*columns) for columns in zip(ids, labels, scores, strict=True)]
 

@@ -135,6 +135,30 @@ def test_scores_groups_and_stray_votes_by_hand():
     assert strict.ids[0, :10].tolist() == [1, 1, 1, 1, 1, 0, 0, 1, 1, 1]
 
 
+def test_background_in_a_coarse_foreground_joins_nothing():
+    ids = torch.zeros(24, 24, dtype=torch.int64)
+    ids[8:16, 8:16] = 1
+    instances = InstanceMap.from_ids(ids, torch.zeros(1))
+    maps = {name: value[None] for name, value in DCMECodec().encode(instances)[0].items()}
+    everywhere = torch.ones(1, 24, 24, dtype=torch.bool)
+    loose = DCMECodec(min_votes=20).decode(maps, everywhere)[0]
+    assert loose.areas.tolist() == [197]  # the disc of join_radius 8
+    strict = DCMECodec(min_votes=20, max_miss=0.5).decode(maps, everywhere)[0]
+    assert torch.equal(strict.ids, instances.ids)
+
+
+def test_a_vote_may_miss_by_a_share_of_its_distance():
+    # One row: the centre is at 0, where 30 pixels of another image row vote; the others miss it by 4.
+    vectors = torch.zeros(1, 2, 2, 40)
+    vectors[0, 0] = -torch.arange(40.0)
+    vectors[0, 1, 1] = -1
+    vectors[0, 0, 0, [5, 7, 8, 9, 20]] += 4
+    ids = DCMECodec(min_votes=8, max_miss=0.5).decode({'displacement': vectors})[0].ids[0]
+    assert (ids == 0).nonzero().flatten().tolist() == [5, 7]
+    ids = DCMECodec(min_votes=8).decode({'displacement': vectors})[0].ids[0]
+    assert (ids == 1).all()
+
+
 def test_without_foreground_every_pixel_votes():
     instances = InstanceMap.from_ids(torch.ones(5, 6, dtype=torch.int64), torch.zeros(1))
     maps, _ = DCMECodec().encode(instances)
