@@ -9,7 +9,7 @@ num_workers = 4
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='GenerateInstanceMap', num_things=8),
     dict(type='PackDenseInputs'),
@@ -17,7 +17,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='GenerateInstanceMap', num_things=8),
     dict(type='PackDenseInputs'),
 ]

@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
@@ -18,7 +18,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
 ]

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
@@ -19,7 +19,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='AlignedResize', scale=scale, keep_ratio=True),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
 ]
