@@ -1,0 +1,15 @@
+# The same scenes at 64x64: objects a quarter as large in pixels.
+_base_ = './dcme_clip_400it_shapes-256.py'
+train_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
+    dict(type='CheckAnnotations'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='AlignedResize', scale=(64, 64)),
+    dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
+    dict(type='GenerateInstanceMap'),
+    dict(type='PackDenseInputs'),
+]
+test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
