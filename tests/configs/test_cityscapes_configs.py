@@ -50,7 +50,7 @@ def small(path: Path, scale: tuple[int, int]) -> Config:
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False, batch_size=2)
         for step in loader.dataset.pipeline:
-            if step.type == 'Resize':
+            if step.type == 'AlignedResize':
                 step.scale = scale
     config.train_cfg.update(max_iters=2, val_interval=2)
     config.default_hooks.checkpoint.interval = 2
