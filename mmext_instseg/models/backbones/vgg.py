@@ -1,19 +1,17 @@
-"""VGG as an encoder, and its ImageNet weights from a local file."""
+"""VGG as an encoder."""
 
 import re
-from pathlib import Path
 
 import torchvision
 from mmcv.cnn import ConvModule
-from mmengine.logging import print_log
-from mmengine.model import PretrainedInit, update_init_info
-from mmengine.runner import CheckpointLoader
 from mmpretrain.models.backbones import VGG
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .local_weights import LocalWeights
 
-class VGGEncoder(VGG):
+
+class VGGEncoder(LocalWeights, VGG):
     """mmpretrain's VGG without its classifier; pools round sizes up, so that every pixel (x, y) has its block floor((x, y) / stride).
 
     `init_cfg=dict(type='Pretrained', checkpoint=PATH)` reads a local file in torchvision's or mmpretrain's layout, or a checkpoint of
@@ -26,8 +24,6 @@ class VGGEncoder(VGG):
         norm_eval: VGG's normalisation keeps its running statistics in training.
         kwargs: further arguments of mmpretrain's VGG.
     """
-
-    init_cfg: dict | list[dict] | None
 
     def __init__(
         self,
@@ -57,57 +53,12 @@ class VGGEncoder(VGG):
                     module.eval()
         return self
 
-    def init_weights(self) -> None:
-        """As mmengine's, but 'Pretrained' is `load_weights`."""
-        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg or []
-        files = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
-        if self.is_init or not files:
-            super().init_weights()
-            return
-        whole, self.init_cfg = self.init_cfg, [config for config in configs if config not in files]
-        super().init_weights()
-        self.init_cfg = whole
-        for config in files:
-            self.load_weights(**{key: value for key, value in config.items() if key != 'type'})
-
-    def load_weights(self, checkpoint: str, prefix: str | None = None, map_location: str = 'cpu') -> None:
-        """Loads VGG's weights, and whatever else of this network the file holds; logs what was loaded, what wasn't and what is left over.
-
-        Args:
-            checkpoint: a local file: a state dict with `features.N.weight` (torchvision) or `features.N.conv.weight` (mmpretrain, ours),
-                bare or under `state_dict`. It may hold more (a classifier, heads).
-            prefix: what stands before these keys; by default 'backbone.' where the file has such keys.
-            map_location: where tensors are read to.
-
-        Raises:
-            FileNotFoundError: no such file.
-            ValueError: it isn't this VGG: a key of `features` is missing, too many, or of another shape.
-        """
-        if not Path(checkpoint).is_file():
-            raise FileNotFoundError(f'{type(self).__name__}: there is no file {checkpoint!r}. {self._expected_file()}')
-        content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location=map_location)
-        state = content.get('state_dict', content) if isinstance(content, dict) else {}
-        state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-        if prefix is None:
-            prefix = 'backbone.' if any(key.startswith('backbone.') for key in state) else ''
-        elif prefix:
-            prefix = prefix.removesuffix('.') + '.'
-        found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    def _own_keys(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
         places = self._conv_places(found)
-        found = {self._own_key(key, places): value for key, value in found.items()}
-        own = self.state_dict()
-        self._check_weights(found, own, checkpoint)
-        used = {key: value for key, value in found.items() if key in own}
-        self.load_state_dict(used, strict=False)
-        others = [key for key in state if not key.startswith(prefix)]
-        print_log(
-            f'{type(self).__name__}: {len(used)} of {len(own)} tensors loaded from {checkpoint}. '
-            f'Not in the file, so at their initial values: {_parts([key for key in own if key not in used])}. '
-            f'In the file, not used: {_parts([key for key in found if key not in own] + others)}.',
-            logger='current',
-        )
-        if hasattr(self, '_params_init_info'):
-            update_init_info(self, init_info=f'loaded from {checkpoint}')
+        return {self._own_key(key, places): value for key, value in found.items()}
+
+    def _in_trunk(self, key: str) -> bool:
+        return key.startswith('features.')
 
     def _conv_places(self, found: dict[str, Tensor]) -> dict[int, int]:
         """Index in torchvision's `features` -> index in ours, of each convolution; nothing where the file is in another layout."""
@@ -126,24 +77,6 @@ class VGGEncoder(VGG):
                 return f'features.{places[position]}.{name}.{match[2]}'
         return key
 
-    def _check_weights(self, found: dict[str, Tensor], own: dict[str, Tensor], checkpoint: str) -> None:
-        wanted = {key for key in own if key.startswith('features.') and not key.endswith('num_batches_tracked')}
-        problems = [
-            *(f'{key} is missing' for key in sorted(wanted - found.keys())),
-            *(f'{key} has no place' for key in found if key.startswith('features.') and key not in own),
-            *(
-                f'{key} is {tuple(found[key].shape)} instead of {tuple(value.shape)}'
-                for key, value in own.items()
-                if key in found and found[key].shape != value.shape
-            ),
-        ]
-        if problems:
-            more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
-            raise ValueError(
-                f"{checkpoint} doesn't fit {type(self).__name__}(depth={self.depth}, norm_cfg={self.norm_cfg}): "
-                f'{", ".join(problems[:3])}{more}. {self._expected_file()}'
-            )
-
     def _expected_file(self) -> str:
         name, norm = (f'vgg{self.depth}', '') if self.norm_cfg is None else (f'vgg{self.depth}_bn', ' with batch norm')
         url = torchvision.models.get_weight(f'{name.upper()}_Weights.IMAGENET1K_V1').url
@@ -152,8 +85,3 @@ class VGGEncoder(VGG):
             f"(backbone.features.N.conv.weight). Download torchvision's {url} or {name}_batch256_imagenet from mmpretrain's model zoo, "
             "and name it in init_cfg=dict(type='Pretrained', checkpoint=PATH)."
         )
-
-
-def _parts(keys: list[str]) -> str:
-    """Names to two levels, each once: 'extra.0, extra.1'."""
-    return ', '.join(dict.fromkeys('.'.join(key.split('.')[:2]) for key in keys)) or 'nothing'

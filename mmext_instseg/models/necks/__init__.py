@@ -1,3 +1,5 @@
+from .csmf import CSMF
 from .deeplabv3plus_decoder import DeepLabV3PlusDecoder
+from .twfpn import TWFPN
 
-__all__ = ['DeepLabV3PlusDecoder']
+__all__ = ['CSMF', 'TWFPN', 'DeepLabV3PlusDecoder']

@@ -1,0 +1,3 @@
+from .position_attention import PositionAttention
+
+__all__ = ['PositionAttention']
