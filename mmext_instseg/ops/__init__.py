@@ -1,14 +1,18 @@
+from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
 from .sampling import sample_bilinear, sample_ids
 from .segments import joint_histogram, majority_label, segment_geometry, segment_mean, segment_sum
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
 __all__ = [
+    'enlarge_masks',
     'find_peaks',
     'joint_histogram',
     'majority_label',
+    'mask_boxes',
     'mask_intersections',
     'mask_iou',
+    'mask_moments',
     'matrix_nms',
     'nearest_peak',
     'sample_bilinear',
@@ -16,6 +20,7 @@ __all__ = [
     'segment_geometry',
     'segment_mean',
     'segment_sum',
+    'shrink_masks',
     'smooth_votes',
     'vote_histogram',
 ]

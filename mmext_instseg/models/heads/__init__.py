@@ -1,5 +1,6 @@
+from .aml_solov2_head import AMLSOLOV2Head
 from .dcme_head import DCMEHead
 from .dense_head import DenseHead
 from .grid_class_head import GridClassHead, block_labels, touches_other
 
-__all__ = ['DCMEHead', 'DenseHead', 'GridClassHead', 'block_labels', 'touches_other']
+__all__ = ['AMLSOLOV2Head', 'DCMEHead', 'DenseHead', 'GridClassHead', 'block_labels', 'touches_other']
