@@ -1,9 +1,14 @@
 """Position attention, the module between residual blocks of AML-SOLOv2's backbone."""
 
+from math import sqrt
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+# What torch's Conv2d starts with.
+TORCH_INIT = dict(type='Kaiming', layer='Conv2d', a=sqrt(5), mode='fan_in', nonlinearity='leaky_relu', distribution='uniform')
 
 
 class PositionAttention(BaseModule):
@@ -16,18 +21,19 @@ class PositionAttention(BaseModule):
     1 / sqrt(C). T2 has C / 8 as well (ours; the paper's C2 is open): being linear in softmax(P^T A) M, a wider one could hold nothing more.
     C / 8 is rounded up to a multiple of 8 (ours), which GPU kernels of linear memory ask for: at the paper's widths it is C / 8.
 
+    The convolutions start as torch's do (ours): He's initialisation, without 1 / sqrt(C), makes P^T A so large that softmax picks one key.
     theta starts at 0. Until it has moved, the part of the first convolution that makes T1 has a zero gradient, but it has one, so that
     distributed training doesn't wait for it; theta's own isn't zero.
 
-    Memory is linear in the N = H * W tokens, at most 4 * 14 * C / 8 * B * N bytes in float32 kept for the backward pass. Time is quadratic:
-    4 * C / 8 * N^2 multiplications and additions an image.
+    Memory is linear in the N = H * W tokens: training keeps about 4 * 1.25 C * B * N bytes in float32 besides input and output. Time is
+    quadratic: N^2 * C / 4 multiplications an image.
 
     Args:
         channels: C, of input and output.
         residual: T3 is added to the input (ours; Fig. 3 has no way around the module).
     """
 
-    def __init__(self, channels: int, residual: bool = False, init_cfg: dict | list[dict] | None = None) -> None:
+    def __init__(self, channels: int, residual: bool = False, init_cfg: dict | list[dict] | None = TORCH_INIT) -> None:
         super().__init__(init_cfg)
         reduced = -(-channels // 64) * 8
         self.residual = residual
