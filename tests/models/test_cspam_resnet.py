@@ -102,16 +102,21 @@ def test_every_parameter_has_a_gradient_and_mixed_precision_is_finite(depth, mix
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_frozen_stages_count_as_mmdets():
-    for frozen, still in ((-1, ['stem', 'stages.0']), (0, ['stages.0', 'stages.1']), (2, ['stages.2', 'stages.3']), (4, [])):
-        model = make(frozen_stages=frozen)
-        for each in (model, model.train()):  # at once, so that the optimizer and DDP see it; and after train()
-            trained = dict.fromkeys(name.rpartition('.')[0] for name, parameter in each.named_parameters() if parameter.requires_grad)
-            assert [part for part in still if any(name.startswith(part) for name in trained)] == still
-            frozen_names = (['stem', *(f'stages.{index}' for index in range(4))])[: frozen + 1]
-            assert not any(name.startswith(part) for name in trained for part in frozen_names)
-            modes = {part: each.get_submodule(part).training for part in ('stem', 'stages.0', 'stages.3')}
-            assert modes == {part: part not in frozen_names for part in modes}
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 4])
+def test_frozen_stages_count_as_mmdets(frozen):
+    model = make(frozen_stages=frozen)
+    parts = {name: model.get_submodule(name) for name in ('stem', 'stages.0', 'stages.1', 'stages.2', 'stages.3')}
+    expected = [place > frozen for place in range(5)]
+
+    def trained() -> list[bool]:
+        flags = [{parameter.requires_grad for parameter in part.parameters()} for part in parts.values()]
+        assert all(len(flag) == 1 for flag in flags)
+        return [flag.pop() for flag in flags]
+
+    assert trained() == expected  # at once, so that DDP and the optimizer see it
+    model.train()
+    assert trained() == expected
+    assert [any(module.training for module in part.modules()) for part in parts.values()] == expected
 
 
 def test_norm_eval_and_eval_return_the_model():
