@@ -1,12 +1,17 @@
+import copy
+
 import pytest
 import torch
 from head_contract import scene
 from mask_head_contract import MaskHeadContract, annotations, build, excite, make_sample, pyramid, small_config
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import PolygonMasks
 from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
 from torch import nn
 
-from mmext_instseg.models.heads.aml_solov2_head import flatten_levels
+from mmext_instseg.models.heads import aml_solov2_head
+from mmext_instseg.models.heads.aml_solov2_head import dynamic_conv, flatten_levels
 from mmext_instseg.ops import mask_boxes
 
 PLAIN = dict(matching='none', loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0))
@@ -158,3 +163,171 @@ def test_a_contested_cell_is_trained_on_the_minimum_alone(favourite):
     # at stride 4 the bars have 24 pixels and share 4: SOLOv2's Dice of the other one is 8 / 48
     ours = plain.loss_by_feat(kernels, classes, feats, [gt], [{}])
     torch.testing.assert_close(ours['loss_mask'], torch.tensor(3 * (1 - 8 / 48)), rtol=1e-4, atol=0)
+
+
+def test_literal_loss_trains_on_equation_3():
+    mask_head = dict(feat_channels=8, start_level=0, end_level=3, out_channels=2, mask_stride=4)
+    head, literal = (build(small_config(mask_feature_head=mask_head, literal_loss=flag)) for flag in (False, True))
+    kernels, classes, feats = crossing_predictions(head, 0)
+    gt = annotations(crossing())
+    default, papers = (one.loss_by_feat(kernels, classes, feats, [gt], [{}]) for one in (head, literal))
+    torch.testing.assert_close(papers['loss_mask'], torch.tensor(0.5), rtol=1e-6, atol=0)  # sigmoid(0)
+    # focal loss at logit 0: 0.25 * ln 2 times alpha for the label's channel, 1 - alpha for the others
+    ln2 = torch.tensor(2.0).log()
+    background, positive = 3 * 0.75 * 0.25 * ln2, (0.25 + 2 * 0.75) * 0.25 * ln2
+    torch.testing.assert_close(default['loss_cls'], (352 * background + 8 * positive) / 9)
+    torch.testing.assert_close(papers['loss_cls'], (352 * background + 8 * positive.sigmoid()) / 9)
+
+
+def test_background_is_a_class_of_its_own():
+    """With every logit 0 and no instance, all cells of all classes cost (1 - alpha) / 4 ln 2, and nothing else is lost."""
+    head = build(small_config())
+    maps = [[torch.zeros(1, channels, g, g) for g in head.num_grids] for channels in (8, 3)]
+    losses = head.loss_by_feat(*maps, torch.zeros(1, 8, 16, 16), [annotations(torch.zeros(0, 64, 64, dtype=torch.bool))], [{}])
+    torch.testing.assert_close(losses['loss_cls'], 360 * 3 * 0.75 * 0.25 * torch.tensor(2.0).log())
+    assert losses['loss_mask'] == 0
+
+
+def test_the_loss_of_one_instance_does_not_depend_on_a_crowd_region_beside_it():
+    ids = scene('one', 64, 96)
+    with_crowd = ids.clone()
+    with_crowd[:, 64:] = -1
+    head = excite(build(small_config()))
+    plain, crowded = (head.loss(pyramid(64, 96, num=1), [make_sample(one)]) for one in (ids, with_crowd))
+    assert crowded['loss_cls'] < plain['loss_cls'] and crowded['loss_mask'] < plain['loss_mask']  # random masks reach into the region
+    for extra in ([], [1]):  # a crowd region under the instance yields to it
+        sample = make_sample(ids)
+        sample.ignored_instances = annotations((ids == 1)[None].repeat(len(extra), 1, 1))
+        assert head.loss(pyramid(64, 96, num=1), [sample]) == plain
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Numbers of masks decoded, one entry a call."""
+    counts = []
+
+    def counting(kernels, feats, size):
+        counts.append(len(kernels))
+        return dynamic_conv(kernels, feats, size)
+
+    monkeypatch.setattr(aml_solov2_head, 'dynamic_conv', counting)
+    return counts
+
+
+def test_the_best_are_chosen_before_masks_are_decoded(pair, decoded):
+    head = copy.deepcopy(pair[1])
+    sample, feats = make_sample(scene('one', 64, 96)), pyramid(64, 96, num=1)
+    (everything,) = head.predict(feats, [sample])
+    head.test_cfg.nms_pre = 7
+    (best,) = head.predict(feats, [sample])
+    assert decoded[0] > 100 and decoded[1] == 7 and 0 < len(best) <= 7 < len(everything)
+
+
+def test_matching_decodes_contested_cells_alone_in_bounded_pieces(monkeypatch, decoded):
+    head = excite(build(small_config()))
+    feats = pyramid(64, 64, num=1)
+    head.loss(feats, [make_sample(scene('one', 64, 64))])
+    assert decoded == [0, decoded[1]] and decoded[1] > 0  # nothing to compare, then the positive cells
+    decoded.clear()
+    whole = head.loss(feats, [crossing_sample()])
+    assert decoded == [16, 8]
+    decoded.clear()
+    monkeypatch.setattr(aml_solov2_head, '_MATCHING_PIXELS', 5 * 16 * 16)
+    assert head.loss(feats, [crossing_sample()]) == whole
+    assert decoded == [5, 5, 5, 1, 8]
+
+
+def test_more_than_512_masks():
+    head = excite(build(small_config(num_grids=[40, 36, 24, 16, 12])))
+    head.test_cfg.update(nms_pre=2000, max_per_img=1000, score_thr=0.0, filter_thr=-1)
+    with torch.no_grad():
+        (result,) = head.predict(pyramid(64, 64, num=1), [make_sample(scene('one', 64, 64))], rescale=True)
+    assert len(result) == 1000 and result.masks.shape == (1000, 64, 64)
+    assert (result.scores.diff() <= 0).all()
+    assert torch.equal(result.bboxes, mask_boxes(result.masks))
+
+
+def test_full_frame_masks_in_half_precision():
+    """90,000 pixels are more than float16 holds. Twice the same mask: the second decays by exp(-sigma)."""
+    head = build(small_config(num_classes=1))
+    kernels, classes = ([torch.zeros(1, channels, g, g) for g in head.num_grids] for channels in (8, 1))
+    kernels[0][:, 0], classes[0][:] = 1, -20
+    classes[0][0, 0, 3, 3], classes[0][0, 0, 8, 8] = 4, 3
+    feats = torch.full((1, 8, 300, 300), 30.0)
+    meta = dict(img_shape=(1200, 1200), ori_shape=(30, 30))
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast('cpu', dtype=dtype):
+            halves = [[one.to(dtype) for one in maps] for maps in (kernels, classes)]
+            (result,) = head.predict_by_feat(*halves, feats.to(dtype), [meta])
+        expected = torch.tensor([4.0, 3.0]).sigmoid() * torch.tensor([1.0, torch.tensor(-2.0).exp()])
+        torch.testing.assert_close(result.scores, expected)
+        assert result.masks.all() and result.bboxes.tolist() == [[0, 0, 30, 30]] * 2
+
+
+def test_a_mask_smaller_than_its_stride_is_dropped():
+    head = build(small_config(num_classes=1))
+    kernels, classes = ([torch.zeros(1, channels, g, g) for g in head.num_grids] for channels in (8, 1))
+    feats = torch.full((1, 8, 16, 16), -9.0)
+    feats[0, 0, 0, :5] = 9.0
+    for level in range(2):  # strides 4 and 8: five pixels are enough for the first alone
+        kernels[level][:, 0], classes[level][:], classes[level][0, 0, 4, 4] = 1, -9, 2
+    (result,) = head.predict_by_feat(kernels, classes, feats, [dict(img_shape=(64, 64), ori_shape=(64, 64))])
+    assert len(result) == 1
+    assert result.bboxes.tolist() == [[0, 0, 20, 4]]  # bilinear, cut in the middle between two pixels of logits +-9
+    torch.testing.assert_close(result.scores, torch.tensor([2.0]).sigmoid() * torch.tensor(9.0).sigmoid())
+
+
+def test_dynamic_convolution_is_a_convolution():
+    generator = torch.Generator().manual_seed(0)
+    feats, kernels = torch.randn(4, 6, 7, generator=generator), torch.randn(3, 36, generator=generator)
+    expected = nn.functional.conv2d(feats[None], kernels.view(3, 4, 3, 3), padding=1)[0]
+    torch.testing.assert_close(dynamic_conv(kernels, feats, 3), expected)
+    torch.testing.assert_close(dynamic_conv(kernels[:, :4], feats), nn.functional.conv2d(feats[None], kernels[:, :4, None, None])[0])
+    assert dynamic_conv(kernels[:0], feats, 3).shape == (0, 6, 7)
+
+
+def test_nothing_but_the_head_says_num_classes():
+    """mmdet's NumClassCheckHook compares every `num_classes` with the data set's."""
+    head = build(small_config())
+    assert [module.num_classes for module in head.modules() if hasattr(module, 'num_classes')] == [3]
+
+
+def test_misuse_is_named():
+    with pytest.raises(ValueError, match="'best'"):
+        build(small_config(matching='best'))
+    with pytest.raises(ValueError, match='odd'):
+        build(small_config(dynamic_conv_size=2))
+    with pytest.raises(ValueError, match='in_channels=16'):
+        build(small_config(mask_feature_head=small_config()['mask_feature_head'] | dict(in_channels=16)))
+    with pytest.raises(ValueError, match='5 strides but got 4'):
+        build(small_config())(pyramid(64, 64)[:4])
+
+
+def test_in_mmdets_detector_with_its_preprocessor_and_polygons():
+    model = build(
+        dict(
+            type='SOLOv2',
+            data_preprocessor=dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, pad_mask=True, pad_size_divisor=32),
+            backbone=dict(type='ResNet', depth=18, base_channels=4),
+            neck=dict(type='FPN', in_channels=[4, 8, 16, 32], out_channels=8, num_outs=5),
+            mask_head={name: value for name, value in small_config().items() if name != 'test_cfg'},
+            test_cfg=small_config()['test_cfg'],
+        )
+    )
+    model.init_weights()
+    square, empty = ([8, 8, 40, 8, 40, 40, 8, 40],), ()
+    samples = []
+    for polygons in (square, empty):
+        sample = DetDataSample(metainfo=dict(img_shape=(50, 70), ori_shape=(100, 140)))
+        masks = PolygonMasks([[torch.tensor(one, dtype=torch.float32).numpy() for one in polygons]][: len(polygons)], 50, 70)
+        boxes = torch.tensor([[8.0, 8, 40, 40]])[: len(polygons)]
+        sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.int64), masks=masks)
+        samples.append(sample)
+    data = dict(inputs=[torch.zeros(3, 50, 70, dtype=torch.uint8)] * 2, data_samples=samples)
+    losses = model(**model.data_preprocessor(copy.deepcopy(data), training=True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert all(one.grad is not None and torch.isfinite(one.grad).all() for one in model.mask_head.parameters())
+    excite(model.mask_head)
+    for result in model.eval().test_step(data):
+        assert len(result.pred_instances) > 0 and result.pred_instances.masks.shape[1:] == (100, 140)
