@@ -70,11 +70,8 @@ def test_a_square_by_hand():
     instances, candidates = targets_of([annotations(masks)], (16, 16))
     assert instances.areas.tolist() == [1024] and instances.centroids.tolist() == [[31.5, 31.5]]
     # side 32: levels 1, 2, 3. The centre region, 31.5 +- 3.2, touches cells 4 and 5 of 10, 3 and 4 of 8, 2 and 3 of 6.
-    per_level = [
-        [start + row * grid + col for row in span for col in span]
-        for start, grid, span in ((144, 10, (4, 5)), (244, 8, (3, 4)), (308, 6, (2, 3)))
-    ]
-    assert candidates.cell.tolist() == sum(per_level, [])
+    spans = ((144, 10, (4, 5)), (244, 8, (3, 4)), (308, 6, (2, 3)))
+    assert candidates.cell.tolist() == [start + row * grid + col for start, grid, span in spans for row in span for col in span]
     assert torch.equal(instances.masks[0], masks[0, ::4, ::4]) and instances.crowd is None
 
 
