@@ -10,10 +10,12 @@ from pathlib import Path
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # torch's profiler: CUDA builds complain where there is no GPU
 
 import torch
+from _arguments import positive
 from rich.console import Console
 from rich.progress import track
 
 from mmext_instseg.engine.benchmark import (
+    USUAL,
     Measurement,
     decode_cases,
     describe_machine,
@@ -30,29 +32,25 @@ EXAMPLE = """example:
 Both ways must give the same result, else nothing is timed. They run in turn, pair by pair, so that whatever else the machine does weighs
 on both: trust the ratios (baseline over ours; median, lowest and highest pair) rather than the milliseconds. Memory is the most that
 torch's allocator held at once for one run, inputs not counted. With --out also SUITE.csv, SUITE.md and SUITE.png."""
-DECODE = """Decoding of DCME against the same decoder as a loop over instances. The first size is decoded with every number of
-instances, the other sizes with 100; about half of the pixels are foreground everywhere."""
+DECODE = f"""Decoding of DCME against the same decoder as a loop over instances. The first size is decoded with every number of
+instances, the other sizes with {USUAL}; about half of the pixels are foreground everywhere."""
 
 
 def parse_args() -> argparse.Namespace:
     shown = dict(epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser = argparse.ArgumentParser(description=__doc__, **shown)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--pairs', type=positive, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
+    common.add_argument('--pairs', type=positive(int), default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
     common.add_argument('--device', type=device, default='cpu', help='default: %(default)s')
     common.add_argument('--out', type=Path, metavar='DIR', help='folder for table and plot')
     suites = parser.add_subparsers(dest='suite', required=True, metavar='SUITE')
     decode = suites.add_parser('decode', parents=[common], help='DCME against a loop over instances', description=DECODE, **shown)
     sizes = [(512, 1024), (256, 512), (1024, 2048)]
     decode.add_argument('--sizes', nargs='+', type=size, default=sizes, metavar='HxW', help='default: 512x1024 256x512 1024x2048')
-    decode.add_argument('--instances', nargs='+', type=positive, default=[1, 10, 100, 1000], metavar='K', help='default: 1 10 100 1000')
+    decode.add_argument(
+        '--instances', nargs='+', type=positive(int), default=[1, 10, 100, 1000], metavar='K', help='default: 1 10 100 1000'
+    )
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not a whole number above 0')
-    return int(text)
 
 
 def size(text: str) -> tuple[int, int]:
@@ -78,7 +76,7 @@ def decode(args: argparse.Namespace) -> tuple[list[Measurement], dict[str, list]
         progress = partial(track, description=title, console=Console(stderr=True))
         measurements.append(measure(case, args.pairs, args.device, progress))
     by_instances = [(one.columns['instances'], one) for one in measurements[: len(args.instances)]]
-    usual = [one for one in measurements if one.columns['instances'] == 100]
+    usual = [one for one in measurements if one.columns['instances'] == USUAL]
     by_pixels = {'pixels': [(one.pixels, one) for one in usual]} if len(usual) > 1 else {}
     return measurements, {'instances': by_instances, **by_pixels}
 

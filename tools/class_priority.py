@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmext_instseg.datasets.class_priority import count_instances, rank_classes, write_class_priority
+from mmext_instseg.models.heads.grid_class_head import read_priority
 
 EXAMPLE = """example:
   python tools/class_priority.py data/coco/annotations/instances_train2017.json --out data/coco/annotations/class_priority.json
@@ -28,8 +29,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.out.resolve() == args.ann.resolve():
-        sys.exit('error: --out must be another file than ANN')
+    try:
+        if args.out.exists():
+            read_priority(args.out)  # nothing else is overwritten
+    except ValueError:
+        sys.exit(f'error: {args.out} is there and is no class priority; choose another --out')
     try:
         counts = count_instances(args.ann, args.classes, lambda paths, text: track(paths, text, console=Console(stderr=True)))
         write_class_priority(args.out, counts)

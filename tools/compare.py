@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+from _arguments import positive
 from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -51,17 +52,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/compare'), metavar='DIR', help='default: work_dirs/compare')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='overrides for every config')
     return parser.parse_args()
-
-
-def positive(kind: type):
-    def parse(text: str):
-        value = kind(text)
-        if not 0 < value < float('inf'):
-            raise argparse.ArgumentTypeError(f'{text} is not above 0')
-        return value
-
-    parse.__name__ = f'positive {kind.__name__}'
-    return parse
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Config]:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from _arguments import positive
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -30,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--segments', type=Path, metavar='DIR', help='PNGs of a panoptic file (default: folder beside it, of its name)')
     parser.add_argument('--codec', default='DCMECodec', help='its registered name (default: %(default)s)')
     parser.add_argument('--codec-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help="the codec's arguments")
-    parser.add_argument('--strides', nargs='+', type=int, default=[1, 2, 4, 8], metavar='N', help='default: 1 2 4 8')
-    parser.add_argument('--max-side', type=int, metavar='PIXELS', help='scale larger images down to this')
+    parser.add_argument('--strides', nargs='+', type=positive(int), default=[1, 2, 4, 8], metavar='N', help='default: 1 2 4 8')
+    parser.add_argument('--max-side', type=positive(int), metavar='PIXELS', help='scale larger images down to this')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for table and plot')
     return parser.parse_args()
 
@@ -53,10 +54,8 @@ def build_codec(name: str, stride: int, options: dict) -> BaseCodec:
 
 
 def measure(args: argparse.Namespace) -> RepresentationCeiling:
-    if min(args.strides) < 1:
-        raise ValueError(f'--strides must be at least 1, not {min(args.strides)}')
     settings = []
-    for stride in args.strides:
+    for stride in dict.fromkeys(args.strides):
         settings += [Setting(stride, None), Setting(stride, build_codec(args.codec, stride, args.codec_options))]
     truth = TruthFile(args.ann, args.segments, args.max_side)
     ceiling = RepresentationCeiling(truth.categories, settings)

@@ -14,7 +14,7 @@ train_pipeline = [
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
 model = dict(
     backbone=dict(base_channels=8),
-    codec=dict(unit=1.0, background_weight=1.0, reference_side=None),
+    codec=dict(cell=2.0, min_votes=32.0, min_area=48, unit=1.0, background_weight=1.0, reference_side=None),  # decodes as at 128x128
     heads=dict(
         instance=dict(in_channels=8, loss_displacement=dict(type='LogCoshLoss', amplitude=4.0)),
         semantic=dict(in_channels=8),

@@ -1,8 +1,8 @@
 # Cityscapes at its full size. A grows with the resolution (Section IV-B): 8. Batches of 2, the memory of 8 at 512x1024 (ours).
 _base_ = './dcme_vgg16_80k_cityscapes-512x1024.py'
 model = dict(
-    # Cells of two pixels, so that peaks and radii are those of 512x1024; four times the votes and pixels.
-    codec=dict(cell=2.0, min_votes=256.0, min_area=100),
+    # Cells of two pixels, so that peaks and radii are those of 512x1024; four times the votes.
+    codec=dict(cell=2.0, min_votes=256.0),
     heads=dict(instance=dict(loss_displacement=dict(reference_shape=(512, 1024)))),
 )
 train_pipeline = [

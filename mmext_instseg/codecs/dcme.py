@@ -51,6 +51,12 @@ class DCMECodec(BaseCodec):
         background_weight: float = 1.0,
         reference_side: float | None = None,
     ) -> None:
+        for name, value in (('unit', unit), ('cell', cell)):
+            if not (isinstance(value, int | float) and value > 0):
+                raise ValueError(f'DCMECodec: {name} must be above 0, not {value!r}')
+        for name, value in (('peak_radius', peak_radius), ('join_radius', join_radius)):
+            if not (isinstance(value, int) and value >= 0):
+                raise ValueError(f'DCMECodec: {name} must be a whole number of cells, not {value!r}')
         if join_radius < peak_radius:
             raise ValueError(f'DCMECodec: join_radius ({join_radius}) must be at least peak_radius ({peak_radius})')
         self.unit = unit

@@ -1,13 +1,14 @@
 from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
 from .sampling import sample_bilinear, sample_ids
-from .segments import joint_histogram, majority_label, segment_geometry, segment_mean, segment_sum
+from .segments import joint_histogram, largest_share, majority_label, segment_geometry, segment_mean, segment_sum
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
 __all__ = [
     'enlarge_masks',
     'find_peaks',
     'joint_histogram',
+    'largest_share',
     'majority_label',
     'mask_boxes',
     'mask_intersections',

@@ -92,3 +92,21 @@ def majority_label(ids: Tensor, label_map: Tensor, num_segments: int, num_labels
     rank = counts * num_labels + torch.arange(num_labels - 1, -1, -1, device=counts.device)
     labels = rank.argmax(dim=1)
     return labels, counts.gather(1, labels[:, None]).squeeze(1).float() / areas.clamp(min=1)
+
+
+def largest_share(ids: Tensor, other: Tensor, num_segments: int, num_others: int) -> Tensor:
+    """The object of another map that each object shares most pixels with.
+
+    Args:
+        ids, other: (H, W) integers, objects 1..K and 1..L.
+        num_segments, num_others: K, L.
+
+    Returns:
+        (K,) int64 in 0..L: the lowest id on a tie, 0 where there is none. Memory: 24 bytes * K * L.
+    """
+    counts = joint_histogram(ids.clamp(min=0).flatten(), other.clamp(min=0).flatten(), num_segments + 1, num_others + 1)[1:, 1:]
+    if not num_others:
+        return counts.new_zeros(num_segments)
+    # argmax may return any of several maxima; ranking by (count, -id) makes the lowest id win.
+    best = (counts * num_others - torch.arange(num_others, device=counts.device)).argmax(dim=1)
+    return torch.where(counts.gather(1, best[:, None])[:, 0] > 0, best + 1, 0)

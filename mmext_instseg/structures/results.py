@@ -77,6 +77,14 @@ def to_rle(instances: InstanceMap) -> list[dict]:
     return rles
 
 
+def to_coco_annotations(instances: InstanceMap) -> list[dict]:
+    """A dict of each row in COCO's terms: `segmentation` (compressed RLE, bytes), `bbox` [x, y, width, height] of outer pixel edges,
+    `area` in pixels, `category_id` (the label)."""
+    sides = torch.cat([instances.boxes[:, :2], instances.boxes[:, 2:] - instances.boxes[:, :2]], dim=1)
+    columns = zip(to_rle(instances), sides.tolist(), instances.areas.tolist(), instances.labels.tolist(), strict=True)
+    return [dict(segmentation=rle, bbox=box, area=area, category_id=label) for rle, box, area, label in columns]
+
+
 def to_panoptic_seg(instances: InstanceMap, stuff: Tensor, num_classes: int, offset: int = INSTANCE_OFFSET) -> PixelData:
     """mmdet's `pred_panoptic_seg`.
 

@@ -11,7 +11,7 @@ from mmext_instseg.codecs import BaseCodec, DCMECodec
 from mmext_instseg.evaluation.representation import RepresentationCeiling, Setting, TrueImage, TruthFile, reconstruct
 from mmext_instseg.evaluation.representation.scores import touching
 from mmext_instseg.registry import MODELS
-from mmext_instseg.structures import InstanceMap
+from mmext_instseg.structures import InstanceMap, to_coco_annotations
 
 CATEGORIES = [dict(id=3, name='cup', isthing=1), dict(id=7, name='pot', isthing=1), dict(id=9, name='sky', isthing=0)]
 
@@ -192,3 +192,14 @@ def test_an_image_without_things(tmp_path):
     ceiling = RepresentationCeiling({3: CATEGORIES[0]}, [Setting(2, DCMECodec())])
     ceiling.add(image)
     assert isnan(ceiling.scores(ceiling.settings[0])['AP']) and ceiling.settings[0].detections == []
+
+
+def test_no_detection_is_cut_off():
+    ids = torch.arange(1, 1601).view(40, 40).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    instances = InstanceMap.from_ids(ids, torch.full((1600,), 3))
+    annotations = [dict(one, image_id=1, iscrowd=0, row=row) for row, one in enumerate(to_coco_annotations(instances), 1)]
+    setting = Setting(1, None)
+    ceiling = RepresentationCeiling({3: CATEGORIES[0]}, [setting])
+    ceiling.add(TrueImage(1, instances, annotations))
+    scores = ceiling.scores(setting)
+    assert scores['AP'] == pytest.approx(1.0) and scores['agnostic'] == pytest.approx(1.0)

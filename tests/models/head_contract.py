@@ -82,6 +82,7 @@ class HeadContract:
             assert value.dtype == torch.float32
             torch.testing.assert_close(value, reference[name], rtol=0.05, atol=0.02)
         assert all(value.dtype == torch.float32 for value in maps.values())
+        assert any(not torch.equal(value, value.bfloat16().float()) for value in maps.values()), 'rounded to half precision'
 
     def test_ideal_maps_look_like_predictions(self, head):
         maps = head.predict(self.feats(24, 32))

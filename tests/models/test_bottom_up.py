@@ -106,7 +106,7 @@ def test_score_is_concentration_times_class_probability():
     ids = torch.tensor([[1, 1, 2, 3]])
     groups = InstanceMap.from_ids(ids, torch.zeros(3), scores=torch.tensor([0.5, 1.0, 1.0]))
     probability = torch.tensor([[[0.8, 0.4, 0.1, 0.2]], [[0.2, 0.4, 0.7, 0.3]], [[0.0, 0.0, 0.1, 0.1]]])
-    found = model._classify(groups, probability, model.test_settings)
+    found = model._classify(groups, probability, model.test_settings, groups.shape)
     assert found.labels.tolist() == [0, 1]  # means 0.6 and 0.7; the third, 0.3, is cut by max_per_image
     torch.testing.assert_close(found.scores, torch.tensor([0.3, 0.7]))
     assert found.ids.tolist() == [[1, 1, 2, 0]]
@@ -119,7 +119,7 @@ def test_grid_class_at_the_centre_of_mass():
     groups = InstanceMap.from_ids(ids, torch.zeros(1), scores=torch.ones(1))
     probability = torch.zeros(3, 2, 4)
     probability[2, 0, 1], probability[0] = 0.9, 0.5
-    assert model._classify(groups, probability, model.test_settings).labels.tolist() == [2]
+    assert model._classify(groups, probability, model.test_settings, groups.shape).labels.tolist() == [2]
 
 
 def test_panoptic_results():
@@ -222,7 +222,28 @@ def test_centres_of_mass_find_their_block():
     ids = torch.zeros(4, 8, dtype=torch.int64)
     ids[3, 7], ids[0:4, 4:7] = 1, 2  # centres (7, 3), in the last block, and (5, 1.5): floor(5 / 2), floor(1.5 / 2)
     blocks = torch.arange(8.0).view(1, 2, 4)
-    assert probability_at_centres(InstanceMap.from_ids(ids, torch.zeros(2)), blocks).tolist() == [[7.0], [2.0]]
+    assert probability_at_centres(InstanceMap.from_ids(ids, torch.zeros(2)), blocks, (4, 8)).tolist() == [[7.0], [2.0]]
+
+
+def test_centres_on_a_coarse_map_find_the_block_of_their_pixel_in_the_image():
+    ids = torch.zeros(8, 8, dtype=torch.int64)
+    ids[0, 3:5] = 1  # at stride 4: columns 12 to 19 of the image, centre 15.5, of block 0 of 16; on the map 3.5 + 0.5 = 4 is block 1
+    blocks = torch.arange(4.0).view(1, 2, 2)
+    instances = InstanceMap.from_ids(ids, torch.zeros(1))
+    assert probability_at_centres(instances, blocks, (32, 32)).tolist() == [[0.0]]
+    large = InstanceMap.from_ids(ids.repeat_interleave(4, 0).repeat_interleave(4, 1), torch.zeros(1))
+    assert probability_at_centres(large, blocks, (32, 32)).tolist() == [[0.0]]
+
+
+def test_likely_things_without_an_instance_are_void_not_stuff():
+    heads = copy.deepcopy(HEADS)
+    heads['semantic'].update(num_things_classes=1, num_stuff_classes=1)
+    model = build(heads=heads)
+    probability = torch.tensor([0.98, 0.015, 0.005]).view(3, 1, 1).repeat(1, 2, 3)
+    probability[:, :, 1] = torch.tensor([0.2, 0.7, 0.1]).view(3, 1)
+    probability[:, :, 2] = torch.tensor([0.2, 0.1, 0.7]).view(3, 1)
+    nothing = InstanceMap.from_ids(torch.zeros(2, 3, dtype=torch.int64), torch.zeros(0))
+    assert model._panoptic(nothing, probability, (1, 1), 0.5).sem_seg[0, 0].tolist() == [2, 1, 2]
 
 
 def test_settings_are_checked():

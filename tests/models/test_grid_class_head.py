@@ -34,9 +34,9 @@ IGNORE = -100
 def test_blocks_take_the_first_class_of_the_list():
     labels = torch.tensor([[0, 0, 1, 3], [2, 0, 3, 3], [3, 3, IGNORE, IGNORE], [3, IGNORE, IGNORE, IGNORE]])
     rank = torch.tensor([1.0, 0.0, 2.0, 3.0])  # 1 before 0 before 2 before background 3
-    assert block_labels(labels, (2, 2), rank, IGNORE).tolist() == [[0, 1], [3, IGNORE]]
+    assert block_labels(labels, (2, 2), rank, IGNORE).tolist() == [[0, 1], [IGNORE, IGNORE]]  # a crowd beside background isn't background
     rank = torch.tensor([2.0, 1.0, 0.0, 3.0])
-    assert block_labels(labels, (2, 2), rank, IGNORE).tolist() == [[2, 1], [3, IGNORE]]
+    assert block_labels(labels, (2, 2), rank, IGNORE).tolist() == [[2, 1], [IGNORE, IGNORE]]
     assert block_labels(labels, (4, 4), rank, IGNORE).equal(labels)
 
 
@@ -80,10 +80,12 @@ BLOCKS = [([2, 1, 0, 0], 2), ([1, 1, 0, 4], 0), ([1, 3, 4, 4], 1), ([4, 4, 4, 4]
 
 @pytest.mark.parametrize('when', ['lazily', 'at the start'])
 def test_priority_from_a_file(priority_file, when):
-    head, by_numbers = build_head(priority_file()), build_head(priority_file())
-    assert by_numbers.priority.tolist() == [0, 1, 2, 3, 4]
+    head = build_head(priority_file())
+    assert head.priority.tolist() == [0, 1, 2, 3, 4]
     if when == 'at the start':
         head.load_priority(('cat', 'dog', 'cow', 'grass'))
+    else:
+        head.eval()
     for labels, winner in BLOCKS:
         present = [label for label in dict.fromkeys(labels) if label < 3]
         ids = torch.tensor([[present.index(label) + 1 if label < 3 else 0 for label in labels]])
@@ -99,6 +101,12 @@ def test_prediction_needs_no_file(tmp_path):
     head = build_head(tmp_path / 'none.json')
     assert head.predict((torch.zeros(1, 8, 2, 2),))['class_prob'].shape == (1, 5, 2, 2)
     with pytest.raises(ValueError, match=r'none.json: no class priority to be read there \(No such file or directory\); make it with'):
+        head.eval().ideal_maps([make_sample(torch.zeros(2, 2, dtype=torch.int64))], (2, 2))
+
+
+def test_training_needs_the_classes_compared(priority_file):
+    head = build_head(priority_file())
+    with pytest.raises(ValueError, match=r"class priority.json isn't compared with the data set's classes; add CheckClassPriorityHook"):
         head.loss((torch.zeros(2, 8, 2, 2),), [make_sample(torch.zeros(2, 2, dtype=torch.int64))] * 2)
 
 

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmext_instseg.ops import joint_histogram, majority_label, segment_geometry, segment_mean, segment_sum
+from mmext_instseg.ops import joint_histogram, largest_share, majority_label, segment_geometry, segment_mean, segment_sum
 
 
 def test_sums_and_means_by_hand():
@@ -56,3 +56,12 @@ def test_majority_label_by_hand():
     winners, shares = majority_label(ids, labels, num_segments=4, num_labels=5)
     assert winners.tolist() == [4, 1, 0, 0]  # 2: tie between 1 and 3; 3: nothing but an ignored pixel; 4: absent
     torch.testing.assert_close(shares, torch.tensor([2 / 3, 0.5, 0.0, 0.0]))
+
+
+def test_largest_share_by_hand():
+    ids = torch.tensor([[1, 1, 1, 2, 2, 3, 4, 0]])
+    other = torch.tensor([[1, 2, 2, 2, 3, 0, -1, 3]])
+    # 1 shares two pixels with 2 and one with 1; 2 one each with 2 and 3: the lower; 3 and 4 meet none.
+    assert largest_share(ids, other, 4, 3).tolist() == [2, 2, 0, 0]
+    assert largest_share(ids, other.clamp(max=0), 4, 0).tolist() == [0, 0, 0, 0]
+    assert largest_share(ids.clamp(max=0), other, 0, 3).tolist() == []

@@ -38,7 +38,9 @@ def test_peaks_of_a_plateau_a_slope_and_a_low_hill():
     assert find_peaks(torch.zeros(1, 3, 3), radius=1, threshold=1.0).shape == (0, 3)
 
 
-def test_nearest_peak_equals_brute_force():
+@pytest.mark.parametrize('chunk', [2**21, 1, 500])
+def test_nearest_peak_equals_brute_force(chunk, monkeypatch):
+    monkeypatch.setattr('mmext_instseg.ops.votes._CHUNK', chunk)
     generator = torch.Generator().manual_seed(0)
     heat = torch.rand(2, 23, 31, generator=generator)
     peaks = find_peaks(heat, radius=2, threshold=0.8)

@@ -114,3 +114,15 @@ def test_peak_memory_is_what_was_held_at_once():
         return second, torch.empty(1 << 19, dtype=torch.uint8), before
 
     assert peak_bytes(run, CPU) == (1 << 20) + (1 << 21)
+
+
+@pytest.mark.parametrize('codec', [DCMECodec(), DCMECodec(max_miss=0.5), DCMECodec(peak_radius=3, join_radius=12, max_miss=0.5, cell=2.0)])
+def test_the_loop_takes_every_setting(codec):
+    blobs = draw_blobs((64, 96), 6)
+    maps = {
+        name: (value + torch.randn(value.shape, generator=torch.Generator().manual_seed(0)))[None]
+        for name, value in codec.encode(blobs)[0].items()
+    }
+    everywhere = torch.ones(1, 64, 96, dtype=torch.bool)
+    found, expected = codec.decode(maps, everywhere), decode_by_loop(codec, maps, everywhere)
+    assert len(found[0]) and find_difference(found, expected, len(found[0])) is None

@@ -99,7 +99,9 @@ def test_wrong_paths(coco, tool, tmp_path):
     status, _ = tool('class_priority.py', tmp_path / 'none.json', '--out', tmp_path / 'priority.json')
     assert 'none.json: can not be read (No such file or directory)' in status
     status, _ = tool('class_priority.py', coco, '--out', coco)
-    assert '--out must be another file' in status
+    assert f'{coco} is there and is no class priority; choose another --out' in status
+    assert tool('class_priority.py', coco, '--out', tmp_path / 'again.json')[0] == 0
+    assert tool('class_priority.py', coco, '--out', tmp_path / 'again.json')[0] == 0  # its own kind of file is made anew
     assert not (tmp_path / 'priority.json').exists()
 
 

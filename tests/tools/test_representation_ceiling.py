@@ -41,12 +41,18 @@ def test_table_and_plot(annotations, tmp_path, tool):
     [
         (['--codec', 'Morse'], 'no such codec; there are .*DCMECodec'),
         (['--codec-options', 'radius=3'], '--codec-options: .*radius'),
-        (['--strides', '0'], '--strides must be at least 1'),
+        (['--codec-options', 'cell=0'], 'DCMECodec: cell must be above 0'),
+        (['--codec-options', 'peak_radius=a'], "peak_radius must be a whole number of cells, not 'a'"),
     ],
 )
 def test_bad_arguments(annotations, tool, arguments, message):
     status, _ = tool('representation_ceiling.py', '--ann', annotations, *arguments)
     assert re.search(message, status)
+
+
+@pytest.mark.parametrize('arguments', [['--strides', '0'], ['--max-side', '-3']])
+def test_numbers_are_above_0(annotations, tool, arguments, capsys):
+    assert tool('representation_ceiling.py', '--ann', annotations, *arguments)[0] == 2
 
 
 def test_a_missing_file(tmp_path, tool):

@@ -55,7 +55,8 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_ann_file = data_root + 'annotations/instancesonly_filtered_gtFine_val.json'
 val_evaluator = [
-    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val', outfile_prefix='work_dirs/cityscapes_metric/instance'),
+    # Several machines: outfile_prefix, a folder that all of them see, another one for each run
+    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val'),
     dict(type='CocoMetric', ann_file=val_ann_file, metric='segm'),
     dict(type='ClassAgnosticCocoMetric', ann_file=val_ann_file, metric='segm'),
 ]

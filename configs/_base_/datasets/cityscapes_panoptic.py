@@ -57,6 +57,7 @@ val_evaluator = [
         seg_prefix=data_root + 'gtFine/cityscapes_panoptic_val/',
         backend_args=dict(backend='cityscapes_panoptic'),
     ),
-    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val', outfile_prefix='work_dirs/cityscapes_metric/instance'),
+    # Several machines: outfile_prefix, a folder that all of them see, another one for each run
+    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val'),
 ]
 test_evaluator = val_evaluator

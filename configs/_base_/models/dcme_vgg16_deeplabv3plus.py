@@ -26,8 +26,8 @@ model = dict(
     # - peak_radius, join_radius: votes for a large object are scattered; narrower windows split it.
     # - max_miss: the background in a block of 16 votes for itself and would join every centre nearby; without it class-agnostic AP was
     #   0.57 instead of 0.73, that of small objects 0.28 instead of 0.72.
-    # - min_votes: pixels that vote for themselves sum up to 24 everywhere at this peak_radius.
-    # - min_area: Cityscapes evaluates instances from 100 pixels at 1024x2048.
+    # - min_votes: pixels that vote for themselves sum up to 24 everywhere at this peak_radius, with noise to more: at 32 they made twice
+    #   as many false peaks and AP fell to 0.54. The price: objects under 64 pixels are lost, undisturbed AP is 0.94 at stride 1.
     codec=dict(
         type='DCMECodec',
         unit=1.0,
@@ -36,7 +36,6 @@ model = dict(
         join_radius=16,
         max_miss=0.5,
         min_votes=64.0,
-        min_area=25,
     ),
     heads=dict(
         instance=dict(type='DCMEHead', in_channels=32, num_convs=0, loss_displacement=dict(type='LogCoshLoss', amplitude=4.0)),

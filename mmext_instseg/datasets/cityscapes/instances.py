@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...structures import InstanceMap, to_rle
+from ...structures import InstanceMap, to_coco_annotations
 from ..image_files import check_complete, image_size
 from .labels import ID_OF, INSTANCE_FACTOR, MAX_ID, THING_NAMES
 
@@ -91,19 +91,11 @@ def find_annotations(ids: np.ndarray, name: str | Path, classes: Sequence[str] =
     row_of = np.zeros(1 << 16, np.int32)
     row_of[segments] = np.arange(1, len(segments) + 1)
     instances = InstanceMap.from_ids(torch.from_numpy(row_of[ids]), torch.from_numpy(labels))
-    corners = instances.boxes.tolist()
-    return [
-        {
-            'iscrowd': int(segment < INSTANCE_FACTOR),
-            'category_id': label,
-            'bbox': [x1, y1, x2 - x1, y2 - y1],
-            'area': area,
-            'segmentation': {'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')},
-        }
-        for segment, label, (x1, y1, x2, y2), area, rle in zip(
-            segments.tolist(), labels.tolist(), corners, instances.areas.tolist(), to_rle(instances), strict=True
-        )
-    ]
+    annotations = to_coco_annotations(instances)
+    for segment, one in zip(segments.tolist(), annotations, strict=True):
+        rle = one['segmentation']
+        one.update(iscrowd=int(segment < INSTANCE_FACTOR), segmentation={**rle, 'counts': rle['counts'].decode('ascii')})
+    return annotations
 
 
 def convert_split(root: str | Path, split: str, classes: Iterable[str] | None = None, track: Track | None = None) -> dict:

@@ -47,13 +47,10 @@ def make_cityscapes(
     `CLASS_OF`. In every fourth scene, from the first, the rearmost object is a group ('cargroup'; a crowd to COCO).
 
     Args:
-        root (str | os.PathLike): Folder of the data set; may hold other splits.
-        split (str): 'train', 'val' or 'test', of which there are only images. Give each split another seed.
-        variant (str): 'standard' or 'hard'.
-        size (tuple[int, int]): (height, width) in pixels, each at least 32.
-        seed (int): Seed of the series.
-        num_images (int): Scenes 0..num_images-1 of the series.
-        track (Callable | None): Wraps the range of indices while scenes are made, to show progress.
+        root: folder of the data set; may hold other splits.
+        split: 'train', 'val' or 'test', of which there are only images. Give each split another seed.
+        variant, size, seed, num_images: as `SceneSpec`; scenes 0..num_images-1 of the series.
+        track: wraps the range of indices while scenes are made, to show progress.
 
     Raises:
         ValueError: A value is out of its range.

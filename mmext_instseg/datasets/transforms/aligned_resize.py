@@ -30,4 +30,4 @@ class AlignedResize(Resize):
 def _sample(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(H, W) of any dtype at another (H, W); as `InstanceMap.resize`, exact at any ratio (OpenCV's INTER_NEAREST_EXACT rounds)."""
     rows, cols = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(shape, values.shape, strict=True))
-    return values[rows[:, None], cols]
+    return values[rows][:, cols]

@@ -1,8 +1,9 @@
-from .decode import decode_by_loop, decode_cases
+from .decode import USUAL, decode_by_loop, decode_cases
 from .measurement import Case, Measurement, describe_machine, measure
 from .report import measurement_rows, plot_measurements
 
 __all__ = [
+    'USUAL',
     'Case',
     'Measurement',
     'decode_by_loop',

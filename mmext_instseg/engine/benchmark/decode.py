@@ -12,19 +12,19 @@ from ...ops import find_peaks, smooth_votes, vote_histogram
 from ...structures import InstanceMap
 from .measurement import Case
 
+USUAL = 100  # instances where the size changes
 
-def decode_cases(
-    sizes: Sequence[tuple[int, int]], instances: Sequence[int], device: torch.device, usual: int = 100, seed: int = 0
-) -> Iterator[Case]:
-    """Cases with all numbers of instances at the first size, then with `usual` instances at the other sizes.
+
+def decode_cases(sizes: Sequence[tuple[int, int]], instances: Sequence[int], device: torch.device, seed: int = 0) -> Iterator[Case]:
+    """Cases with all numbers of instances at the first size, then with `USUAL` at the other sizes.
 
     Args:
         sizes: (H, W) in pixels.
         instances: numbers K, made as `draw_blobs` does, so that about half of the pixels are foreground whatever K is. Vectors point to
             the centres of mass but for uniform noise within a pixel, as votes of a network are spread.
     """
-    codec = DCMECodec()
-    chosen = [(sizes[0], count) for count in instances] + [(size, usual) for size in sizes[1:]]
+    codec = DCMECodec(max_miss=0.5)
+    chosen = [(sizes[0], count) for count in instances] + [(size, USUAL) for size in sizes[1:]]
     for (height, width), count in chosen:
         blobs = draw_blobs((height, width), count, seed)
         noise = torch.rand((2, height, width), generator=torch.Generator().manual_seed(seed)) * 2 - 1
@@ -71,6 +71,7 @@ def _loop_over_instances(codec: DCMECodec, vectors: Tensor, foreground: Tensor) 
     peaks = find_peaks(smooth_votes(histogram, codec.peak_radius), codec.peak_radius, codec.min_votes)[:, 1:].tolist()
     counted = cell < histogram.numel()
     cell_y, cell_x = cell // histogram.shape[2], cell % histogram.shape[2]
+    home_y, home_x = (((position + 0.5) / codec.cell).floor().long() + codec.join_radius for position in (y, x))
     nearest = torch.full_like(cell, codec.join_radius**2 + 1)
     owner = torch.zeros_like(cell)
     for number, (peak_y, peak_x) in enumerate(peaks, start=1):
@@ -81,11 +82,14 @@ def _loop_over_instances(codec: DCMECodec, vectors: Tensor, foreground: Tensor) 
     ids, scores = torch.zeros_like(foreground, dtype=torch.int32), []
     for number, (peak_y, peak_x) in enumerate(peaks, start=1):
         mine = owner == number
+        missed = torch.maximum((cell_y - peak_y).abs(), (cell_x - peak_x).abs())
+        if codec.max_miss is not None:
+            away = torch.maximum((home_y - peak_y).abs(), (home_x - peak_x).abs())
+            mine &= missed <= (codec.max_miss * away).clamp(min=codec.peak_radius)
         area = mine.sum()
         if area < codec.min_area:
             continue
-        close = torch.maximum((cell_y - peak_y).abs(), (cell_x - peak_x).abs()) <= codec.peak_radius
-        scores.append((mine & close).sum().float() / area)
+        scores.append((mine & (missed <= codec.peak_radius)).sum().float() / area)
         ids[y[mine], x[mine]] = len(scores)
     return InstanceMap.from_ids(ids, ids.new_zeros(len(scores)), torch.stack(scores) if scores else vectors.new_zeros(0))
 

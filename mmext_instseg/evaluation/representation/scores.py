@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...codecs import BaseCodec
 from ...compat.panopticapi.evaluation import PQStat, count_pair
-from ...ops import joint_histogram, majority_label, sample_bilinear, sample_ids
+from ...ops import largest_share, majority_label, sample_bilinear, sample_ids
 from ...structures import InstanceMap, to_rle
 from .truth import TrueImage
 
@@ -30,7 +30,6 @@ GROUPS: dict[str, Callable[[dict], bool]] = {
     'over 20': lambda one: one['number'] > 20,
 }
 SIZES = ('all', 'S', 'M', 'L')
-_MAX_DETECTIONS = 1000  # an image and class: nothing is cut off
 
 
 @dataclass
@@ -112,7 +111,7 @@ class RepresentationCeiling:
             evaluation = COCOeval(self._index(truth), self._index(found), 'segm')
             evaluation.params.catIds = categories
             evaluation.params.useCats = int(classes)
-            evaluation.params.maxDets = [_MAX_DETECTIONS]
+            evaluation.params.maxDets = [len(found) + 1]  # nothing is cut off
             evaluation.evaluate()
             evaluation.accumulate()
         precision = evaluation.eval['precision'][..., -1]  # (thresholds, recalls, classes, sizes), -1 where there is no truth
@@ -160,9 +159,7 @@ def classify(found: InstanceMap, truth: InstanceMap) -> tuple[InstanceMap, Tenso
     """
     label_map = truth.label_map(background=-1, ignore=-1)
     labels, _ = majority_label(found.ids, label_map, len(found), max(truth.labels.tolist(), default=0) + 1)
-    counts = joint_histogram(found.ids.flatten(), truth.ids.clamp(min=0).flatten(), len(found) + 1, len(truth) + 1)[1:]
-    counts[:, 0] = 0
-    return replace(found, labels=labels), counts.argmax(dim=1)
+    return replace(found, labels=labels), largest_share(found.ids, truth.ids, len(found), len(truth))
 
 
 def panoptic(truth: TrueImage, things: InstanceMap, stride: int) -> tuple[dict, np.ndarray]:

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from ...compat.panopticapi.utils import rgb2id
 from ...datasets.image_files import check_complete, image_size
 from ...datasets.validation import load_coco
-from ...structures import InstanceMap, to_rle
+from ...structures import InstanceMap, to_coco_annotations, to_rle
 from ...structures.coco_masks import decode_segmentation, segmentation_runs
 
 
@@ -114,13 +114,8 @@ def _read_instances(image_id: int, annotations: list[dict], shape: tuple[int, in
 
 
 def _annotations(image_id: int, instances: InstanceMap, iscrowd: int) -> list[dict]:
-    boxes = instances.boxes.clone()
-    boxes[:, 2:] -= boxes[:, :2]
-    columns = zip(to_rle(instances), instances.labels.tolist(), instances.areas.tolist(), boxes.tolist(), strict=True)
-    return [
-        dict(image_id=image_id, segmentation=rle, category_id=label, area=area, bbox=box, iscrowd=iscrowd, row=0 if iscrowd else row)
-        for row, (rle, label, area, box) in enumerate(columns, 1)
-    ]
+    extra = (dict(image_id=image_id, iscrowd=iscrowd, row=0 if iscrowd else row) for row in range(1, len(instances) + 1))
+    return [{**one, **more} for one, more in zip(to_coco_annotations(instances), extra, strict=True)]
 
 
 def _scale(annotation: dict, old: tuple[int, int], new: tuple[int, int]) -> dict:

@@ -19,7 +19,8 @@ class VGGDeepLab(VGGEncoder):
     (Section V-C), `frozen_stages=5`.
 
     An image of (H, W) gives maps of (ceil(H / s), ceil(W / s)) at stride s. Of an image that `output_stride` divides, grid block
-    (i, j) is exactly the pixels with floor(P / Gs) = (i, j) (Eq. 2); pad to a multiple of it.
+    (i, j) is exactly the pixels with floor(P / Gs) = (i, j) (Eq. 2); pad to a multiple of it. Training needs more than one block in the
+    batch: batch norm over one value is undefined.
 
     Args:
         depth: 11, 13, 16 (the paper's) or 19.

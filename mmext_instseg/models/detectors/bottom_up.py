@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
@@ -154,7 +155,8 @@ class BottomUpSegmentor(BaseDetector):
         for index, (sample, instances) in enumerate(zip(batch_data_samples, found, strict=True)):
             sample.pred_instances = to_pred_instances(instances)
             if settings.panoptic:
-                sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], _shown(sample, shape))
+                prob = maps['class_prob'][index]
+                sample.pred_panoptic_seg = self._panoptic(instances, prob, _shown(sample, shape), settings.foreground_threshold)
         return batch_data_samples
 
     def instances_from_maps(
@@ -214,17 +216,17 @@ class BottomUpSegmentor(BaseDetector):
             mask[rows:] = False
             mask[:, cols:] = False
         groups = self.codec.decode(maps, foreground)
-        return [self._classify(one, prob, settings) for one, prob in zip(groups, probability, strict=True)]
+        return [self._classify(one, prob, settings, shape) for one, prob in zip(groups, probability, strict=True)]
 
     @staticmethod
-    def _classify(instances: InstanceMap, probability: Tensor, settings: TestSettings) -> InstanceMap:
+    def _classify(instances: InstanceMap, probability: Tensor, settings: TestSettings, shape: tuple[int, int]) -> InstanceMap:
         """Gives labels, multiplies the codec's scores by the class probability, keeps the best.
 
         Args:
             probability: (C, h, w) of the thing classes. Memory for 'vote': 4 bytes * C * foreground pixels.
         """
         if settings.label_by == 'centre':
-            per_instance = probability_at_centres(instances, probability)
+            per_instance = probability_at_centres(instances, probability, shape)
         else:
             scale = [small / full for small, full in zip(probability.shape[-2:], instances.shape, strict=True)]
             y, x = (instances.ids > 0).nonzero(as_tuple=True)
@@ -238,11 +240,13 @@ class BottomUpSegmentor(BaseDetector):
             best &= rank < settings.max_per_image
         return instances.select(best)
 
-    def _panoptic(self, instances: InstanceMap, probability: Tensor, part: tuple[float, float]) -> PixelData:
-        head = self.heads['semantic']
-        stuff = probability[head.num_things_classes :]
-        labels = sample_bilinear(stuff, instances.shape, part).argmax(dim=0) + head.num_things_classes
-        return to_panoptic_seg(instances, labels, head.num_classes)  # the last channel is background: void
+    def _panoptic(self, instances: InstanceMap, probability: Tensor, part: tuple[float, float], threshold: float) -> PixelData:
+        """Stuff behind the instances; void where the background leads, or a thing is likely but no instance is."""
+        things, classes = self.heads['semantic'].num_things_classes, self.heads['semantic'].num_classes
+        sampled = sample_bilinear(probability, instances.shape, part)
+        stuff = sampled[things:].argmax(dim=0) + things  # the last channel is background: void
+        stuff = torch.where(sampled[:things].sum(dim=0) > threshold, classes, stuff)
+        return to_panoptic_seg(instances, stuff, classes)
 
 
 def _shown(sample: Any, shape: tuple[int, int]) -> tuple[float, float]:

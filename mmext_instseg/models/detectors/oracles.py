@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...ops import joint_histogram
+from ...ops import largest_share
 from ...structures import InstanceMap
 
 
@@ -31,19 +31,20 @@ def ground_truth(data_samples: list | None, shape: tuple[int, int]) -> list[Inst
     return maps
 
 
-def probability_at_centres(instances: InstanceMap, probability: Tensor) -> Tensor:
+def probability_at_centres(instances: InstanceMap, probability: Tensor, shape: tuple[int, int]) -> Tensor:
     """Class probabilities of the block that holds each centre of mass, floor(P / Gs) of the fractional centre (Eq. 2).
 
     Args:
-        instances: at (H, W).
+        instances: at any size over the input's area; their centres are brought to its pixels, which P counts.
         probability: (C, h, w) over the same area.
+        shape: (H, W) of the network's input.
 
     Returns:
         (K, C); a row without pixels has no centre and reads block (0, 0).
     """
     x, y = (
-        (instances.centroids[:, axis] * (blocks / pixels)).long().clamp(0, blocks - 1)
-        for axis, blocks, pixels in zip((0, 1), reversed(probability.shape[-2:]), reversed(instances.shape), strict=True)
+        (((instances.centroids[:, axis] + 0.5) * (pixels / size) - 0.5) * (blocks / pixels)).long().clamp(0, blocks - 1)
+        for axis, blocks, size, pixels in zip((0, 1), probability.shape[:0:-1], instances.shape[::-1], shape[::-1], strict=True)
     )
     return probability[:, y, x].T
 
@@ -58,7 +59,7 @@ def classify_truth(truth: InstanceMap, probability: Tensor) -> InstanceMap:
     Returns:
         all rows in their order, scored by the probability of their class; a row without pixels has label 0 and score 0 (ours).
     """
-    scores, labels = probability_at_centres(truth, probability).max(dim=1)
+    scores, labels = probability_at_centres(truth, probability, truth.shape).max(dim=1)
     seen = truth.areas > 0
     return replace(truth, labels=torch.where(seen, labels, 0), scores=torch.where(seen, scores, 0.0))
 
@@ -68,9 +69,6 @@ def take_true_labels(found: InstanceMap, truth: InstanceMap) -> InstanceMap:
 
     Where it meets none it keeps its own label, and always its score (ours); of equal shares the lower row of `truth` wins (ours).
     """
-    if not len(truth):
-        return found
-    counts = joint_histogram(found.ids.clamp(min=0).flatten(), truth.ids.clamp(min=0).flatten(), len(found) + 1, len(truth) + 1)[1:, 1:]
-    most = counts.amax(dim=1)
-    first = (counts == most[:, None]).int().cumsum(dim=1).eq(0).sum(dim=1)  # argmax may return any of several maxima
-    return replace(found, labels=torch.where(most > 0, truth.labels[first], found.labels))
+    row = largest_share(found.ids, truth.ids, len(found), len(truth))
+    table = torch.cat([truth.labels.new_zeros(1), truth.labels])
+    return replace(found, labels=torch.where(row > 0, table[row], found.labels))

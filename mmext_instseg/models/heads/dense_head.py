@@ -6,6 +6,7 @@ Shapes: B images, (h, w) size of the maps, C channels.
 from abc import abstractmethod
 from itertools import pairwise
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -43,8 +44,13 @@ class DenseHead(BaseModule):
         self.project = nn.Conv2d(widths[-1], out_channels, 1)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """(B, out_channels, h, w) raw output from the feature `in_index`."""
-        return self.project(self.convs(feats[self.in_index]))
+        """(B, out_channels, h, w) float32 raw output from the feature `in_index`.
+
+        The last convolution is in float32 under autocast too: half precision has steps of a pixel from 256 pixels on.
+        """
+        hidden = self.convs(feats[self.in_index])
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.project(hidden.float())
 
     def loss(self, feats: tuple[Tensor, ...], data_samples: list) -> dict[str, Tensor]:
         """The head's losses, always the same keys; each reaches every parameter, whatever the images hold."""

@@ -22,17 +22,17 @@ def block_labels(label_map: Tensor, grid: tuple[int, int], priority: Tensor, ign
     Args:
         label_map: (H, W) int64 labels in [0, L), or `ignore`.
         grid: (h, w) blocks; with H = h * Gs, block (i, j) covers rows i * Gs up to but not (i + 1) * Gs (Eqs. 2, 3), likewise along x.
-        priority: (L,) float, a distinct rank of each label; the smallest rank present wins.
+        priority: (L,) float, a distinct rank of each label; the smallest rank present wins. The last one is the background's.
 
     Returns:
-        (h, w) int64 labels, `ignore` where the whole block is ignored.
+        (h, w) int64 labels; `ignore` where a block is ignored or partly so and else background: a crowd isn't background.
     """
     height, width = label_map.shape
     order = priority.argsort()
-    last = len(order)
-    rank = torch.cat([order.argsort(), order.new_tensor([last])])[torch.where(label_map == ignore, last, label_map)]
+    order = torch.cat([order[:-1], order.new_tensor([len(order)]), order[-1:]])  # L stands for `ignore`
+    rank = order.argsort()[torch.where(label_map == ignore, len(order) - 1, label_map)]
     best = -F.adaptive_max_pool2d(-rank[None, None].float(), grid)[0, 0].long() if (height, width) != grid else rank
-    return torch.cat([order, order.new_tensor([ignore])])[best]
+    return torch.where(order == len(order) - 1, ignore, order)[best]
 
 
 def read_priority(path: str | Path, classes: Sequence[str] | None = None, annotations: str | Path = 'TRAINING_ANNOTATIONS') -> list[int]:
@@ -79,8 +79,7 @@ class GridClassHead(DenseHead):
         num_stuff_classes: classes without instances; their labels come from `gt_sem_seg`.
         priority: class indices, the first wins a block that holds several (ascending number of training instances in the paper);
             classes not named follow in index order, then stuff, then background. Or the file that holds the thing classes' list, by
-            tools/class_priority.py; it is read when targets are first made (or by `CheckClassPriorityHook` at the start), so that
-            prediction needs none.
+            tools/class_priority.py; for training `CheckClassPriorityHook` reads and checks it at the start; prediction needs none.
         boundary_weight: loss weight of blocks that touch another instance or the background within one block (ours).
         loss_cls: classification loss with mmdet's CrossEntropyLoss signature.
     """
@@ -159,6 +158,10 @@ class GridClassHead(DenseHead):
         Where there is `gt_sem_seg`, pixels that are neither an instance nor stuff are ignored, not background.
         """
         if not self._has_priority:
+            if self.training:
+                raise ValueError(
+                    f"{self.priority_file} isn't compared with the data set's classes; add CheckClassPriorityHook to custom_hooks"
+                )
             self.load_priority()
         instances: InstanceMap = sample.gt_instance_map
         labels = instances.label_map(background=self.num_classes, ignore=self.IGNORE)
