@@ -44,6 +44,10 @@ class TestPlain(MaskHeadContract):
     config = small_config(**PLAIN)
 
 
+class TestCSMF(MaskHeadContract):
+    config = small_config(mask_feature_head=dict(type='CSMF', feat_channels=8, out_channels=8, norm_cfg=dict(type='GN', num_groups=2)))
+
+
 class TestOtherMaskHead(MaskHeadContract):
     config = small_config(mask_feature_head=dict(type=FirstMapMaskHead, out_channels=6), dynamic_conv_size=3)
 
