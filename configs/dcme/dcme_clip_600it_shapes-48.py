@@ -1,16 +1,16 @@
-# The same scenes at 64x64: objects a quarter as large in pixels.
-_base_ = './dcme_clip_400it_shapes-256.py'
+# The same scenes at 48x48: objects a quarter as large in pixels.
+_base_ = './dcme_clip_600it_shapes-192.py'
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
     dict(type='CheckAnnotations'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='AlignedResize', scale=(64, 64)),
+    dict(type='AlignedResize', scale=(48, 48)),
     dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
     dict(type='GenerateInstanceMap'),
     dict(type='PackDenseInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
-model = dict(codec=dict(cell=0.5, min_votes=2.0, min_area=3))
+model = dict(codec=dict(cell=0.375, min_votes=1.125, min_area=2))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
