@@ -10,7 +10,11 @@ from mmext_instseg import registry
 
 CONTRACT = {
     'MODELS': [
+        'AMLSOLOV2Head',
         'BottomUpSegmentor',
+        'CSMF',
+        'CSPAMResNet',
+        'CentroidDiceLoss',
         'DCMEHead',
         'DeepLabV3PlusDecoder',
         'DenseDataPreprocessor',
@@ -18,6 +22,7 @@ CONTRACT = {
         'GridClassHead',
         'LogCoshLoss',
         'SegNet',
+        'TWFPN',
         'VGGDeepLab',
     ],
     'TASK_UTILS': ['DCMECodec'],
