@@ -37,7 +37,8 @@ def plot_ceilings(path: Path, results: Results) -> None:
     with mpl.rc_context({'font.size': 8, 'axes.spines.top': False, 'axes.spines.right': False}):
         figure = Figure(figsize=(2.6 * len(panels), 3), layout='constrained')
         for axes, (title, keys) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
-            for key, colour in zip(keys, _COLOURS, strict=False):
+            seen = [key for key in keys if not all(isnan(scores[key]) for _, scores in results)]
+            for key, colour in zip(seen, _COLOURS, strict=False):
                 for coded, style in ((False, ':'), (True, '-')):
                     chosen = [(setting, scores[key]) for setting, scores in results if (setting.codec is not None) == coded]
                     label = ', '.join([key] if coded else [key, name_of(chosen[0][0])]) if coded or key == 'AP' else None
