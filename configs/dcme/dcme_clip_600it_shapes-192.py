@@ -14,7 +14,7 @@ train_pipeline = [
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
 model = dict(
     backbone=dict(base_channels=8),
-    codec=dict(cell=1.5, min_votes=18.0, min_area=27, unit=1.0, background_weight=1.0, reference_side=None),  # decodes as at 128x128
+    codec=dict(cell=2.0, min_votes=18.0, min_area=27, unit=1.0, background_weight=1.0, reference_side=None),
     heads=dict(
         instance=dict(in_channels=8, loss_displacement=dict(type='LogCoshLoss', amplitude=4.0)),
         semantic=dict(in_channels=8),

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='PackDenseInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
-model = dict(codec=dict(cell=0.375, min_votes=1.125, min_area=2))
+model = dict(codec=dict(cell=1.0, join_radius=6, min_votes=2.0, min_area=2))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
