@@ -1,63 +1,115 @@
 """Speed and memory of a part of this package against a plain way to do the same, in one run on this machine."""
 
 import argparse
+import contextlib
+import io
 import os
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # torch's profiler: CUDA builds complain where there is no GPU
 
 import torch
-from _arguments import positive
+from _arguments import image_size, positive
 from rich.console import Console
 from rich.progress import track
 
 from mmext_instseg.engine.benchmark import (
     USUAL,
-    Measurement,
+    Setting,
+    attention_memory,
+    attention_rows,
+    check_results,
     decode_cases,
     describe_machine,
+    lap_rows,
+    make_detector,
     measure,
     measurement_rows,
     plot_measurements,
+    plot_race,
+    prove_equal,
+    race_rows,
+    read_model,
+    run_race,
 )
 from mmext_instseg.visualization import markdown_table, print_table, write_csv
 
 EXAMPLE = """example:
   python tools/benchmark.py decode --out work_dirs/benchmark
   python tools/benchmark.py decode --sizes 1024x2048 --instances 1 100 --device cuda
+  python tools/benchmark.py solov2 --size 256x448 --out work_dirs/benchmark
+  python tools/benchmark.py solov2 --device cuda --amp --rounds 20
 
-Both ways must give the same result, else nothing is timed. They run in turn, pair by pair, so that whatever else the machine does weighs
-on both: trust the ratios (baseline over ours; median, lowest and highest pair) rather than the milliseconds. Memory is the most that
-torch's allocator held at once for one run, inputs not counted. With --out also SUITE.csv, SUITE.md and SUITE.png."""
-DECODE = f"""Decoding of DCME against the same decoder as a loop over instances. The first size is decoded with every number of
-instances, the other sizes with {USUAL}; about half of the pixels are foreground everywhere."""
+What must give the same result does, else nothing is timed. The ways run in turn, round by round, so that whatever else the machine does
+weighs on all: trust the ratios (median, lowest and highest round) rather than the milliseconds. Memory is the most that torch's
+allocator held at once for one run, inputs and weights not counted. With --out also tables (CSV and Markdown) and a plot."""
+DECODE = f"""Decoding of DCME against the same decoder as a loop over instances; ratios are baseline over ours. The first size is decoded
+with every number of instances, the other sizes with {USUAL}; about half of the pixels are foreground everywhere."""
+SOLOV2 = """mmdet's SOLOv2, AML-SOLOv2 step by step and mmdet's Mask R-CNN, all of depth 50, as ratios to the first. `plain` is our head in
+mmdet's network: with one state dict it must give the same outputs, losses and instances.
+
+Weights are random, so the networks' own outputs mean nothing. Post-processing therefore gets made-up outputs: K instances, each found by
+five cells of SOLO's grids, or by 1000 boxes in turn for Mask R-CNN. Every model must make K instances of them, the SOLOv2s the same ones.
+A training step is loss, gradients and SGD at a learning rate of 0, on images with K instances of which a fifth shares its centre with
+another one. The first stages are frozen and batch norm is fixed, as the configs of all six say. Inference is network and
+post-processing; the paper's own ratio for it is 1.41. Then the memory of position attention in training, at strides 32 to 4."""
+CLAIM = 1.41  # Table 2 of location_attention_solov2: 42.1 ms against 29.9 ms
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'aml_solov2'
+BASELINE, PLAIN = 'SOLOv2 (mmdet)', 'plain'
+MODELS = {
+    BASELINE: 'mmdet::solov2/solov2_r50_fpn_1x_coco.py',
+    PLAIN: str(CONFIGS / 'aml_solov2_r50-plain_40e_coco.py'),
+    '+ CSPAM': str(CONFIGS / 'aml_solov2_r50-cspam_40e_coco.py'),
+    '+ TWFPN + CSMF': str(CONFIGS / 'aml_solov2_r50-cspam-twfpn-csmf_40e_coco.py'),
+    '+ AML (ours)': str(CONFIGS / 'aml_solov2_r50_40e_coco.py'),
+    'Mask R-CNN (mmdet)': 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+}
+
+
+@dataclass
+class Found:
+    """What a suite has to show.
+
+    Attributes:
+        tables: for the terminal and Markdown.
+        files: CSV, by stem.
+        note: what a row is made of.
+        plot: writes the plot.
+    """
+
+    tables: list[list[list[str]]]
+    files: dict[str, list[list[str]]]
+    note: str
+    plot: Callable[[Path], None]
 
 
 def parse_args() -> argparse.Namespace:
     shown = dict(epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser = argparse.ArgumentParser(description=__doc__, **shown)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--pairs', type=positive(int), default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
     common.add_argument('--device', type=device, default='cpu', help='default: %(default)s')
-    common.add_argument('--out', type=Path, metavar='DIR', help='folder for table and plot')
+    common.add_argument('--out', type=Path, metavar='DIR', help='folder for tables and plot')
     suites = parser.add_subparsers(dest='suite', required=True, metavar='SUITE')
-    decode = suites.add_parser('decode', parents=[common], help='DCME against a loop over instances', description=DECODE, **shown)
+    number = positive(int)
+
+    one = suites.add_parser('decode', parents=[common], help='DCME against a loop over instances', description=DECODE, **shown)
+    one.add_argument('--pairs', type=number, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
     sizes = [(512, 1024), (256, 512), (1024, 2048)]
-    decode.add_argument('--sizes', nargs='+', type=size, default=sizes, metavar='HxW', help='default: 512x1024 256x512 1024x2048')
-    decode.add_argument(
-        '--instances', nargs='+', type=positive(int), default=[1, 10, 100, 1000], metavar='K', help='default: 1 10 100 1000'
-    )
+    one.add_argument('--sizes', nargs='+', type=image_size, default=sizes, metavar='HxW', help='default: 512x1024 256x512 1024x2048')
+    one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100, 1000], metavar='K', help='default: 1 10 100 1000')
+
+    one = suites.add_parser('solov2', parents=[common], help="AML-SOLOv2 against mmdet's SOLOv2", description=SOLOV2, **shown)
+    one.add_argument('--rounds', type=number, default=5, metavar='N', help='in which every model runs once (default: %(default)s)')
+    one.add_argument('--size', type=image_size, default=(680, 1200), metavar='HxW', help="of the images (default: 680x1200, the paper's)")
+    one.add_argument('--instances', type=number, default=30, metavar='K', help='on each image (default: %(default)s)')
+    one.add_argument('--batch', type=number, default=2, metavar='N', help='images of a training step (default: %(default)s)')
+    one.add_argument('--amp', action='store_true', help='autocast: float16 on a GPU, bfloat16 on the CPU')
     return parser.parse_args()
-
-
-def size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f'{text} is not a size such as 512x1024 (height x width)')
-    return int(found[1]), int(found[2])
 
 
 def device(text: str) -> torch.device:
@@ -68,36 +120,60 @@ def device(text: str) -> torch.device:
     return torch.device(text)
 
 
-def decode(args: argparse.Namespace) -> tuple[list[Measurement], dict[str, list]]:
-    """The measurements, and what of them to plot."""
+def progress(title: str) -> Callable:
+    """What wraps an iterable to show progress under a title."""
+    return partial(track, description=title, console=Console(stderr=True))
+
+
+def decode(args: argparse.Namespace) -> Found:
     measurements = []
     for case in decode_cases(args.sizes, args.instances, args.device):
-        title = '{size}, {instances} instances'.format(**case.columns)
-        progress = partial(track, description=title, console=Console(stderr=True))
-        measurements.append(measure(case, args.pairs, args.device, progress))
+        measurements.append(measure(case, args.pairs, args.device, progress('{size}, {instances} instances'.format(**case.columns))))
     by_instances = [(one.columns['instances'], one) for one in measurements[: len(args.instances)]]
     usual = [one for one in measurements if one.columns['instances'] == USUAL]
     by_pixels = {'pixels': [(one.pixels, one) for one in usual]} if len(usual) > 1 else {}
-    return measurements, {'instances': by_instances, **by_pixels}
+    rows = measurement_rows(measurements, 'loop')
+    plot = partial(plot_measurements, series={'instances': by_instances, **by_pixels}, baseline='loop')
+    return Found([rows], {'decode': rows}, f'{args.pairs} pairs of runs a row', plot)
 
 
-SUITES = {'decode': (decode, 'loop')}
+def solov2(args: argparse.Namespace) -> Found:
+    setting = Setting(args.size, args.instances, args.batch, args.device, args.amp)
+    with contextlib.redirect_stdout(io.StringIO()):  # mmengine's loggers
+        paths = progress('Building models')(MODELS.items())
+        detectors = {name: make_detector(name, read_model(path), setting) for name, path in paths}
+    prove_equal(detectors[BASELINE], detectors[PLAIN])
+    check_results(list(detectors.values()), args.instances)
+    for detector in detectors.values():
+        detector.use_amp()
+    laps = run_race(list(detectors.values()), args.rounds, progress)
+    attention = list(attention_memory(args.size, (32, 16, 8, 4), args.device))
+    files = {'solov2': lap_rows(laps), 'solov2_attention': attention_rows(attention)}
+    note = '{}x{} pixels (height x width), {} instances, training {} images, {} rounds, {}'.format(
+        *args.size, args.instances, args.batch, args.rounds, 'autocast' if args.amp else 'float32'
+    )
+    return Found([race_rows(laps), files['solov2_attention']], files, note, partial(plot_race, laps=laps, claim=CLAIM))
+
+
+SUITES = {'decode': decode, 'solov2': solov2}
 
 
 def main() -> None:
     args = parse_args()
-    run, baseline = SUITES[args.suite]
     try:
-        measurements, series = run(args)
-        rows, machine = measurement_rows(measurements, baseline), describe_machine(args.device)
-        print_table(rows)
-        print(f'{args.pairs} pairs of runs a row; {machine}')
+        found, machine = SUITES[args.suite](args), describe_machine(args.device)
+        for table in found.tables:
+            print_table(table)
+        note = f'{found.note}; {machine}'
+        print(note)
         if args.out is not None:
             args.out.mkdir(parents=True, exist_ok=True)
-            paths = [args.out / f'{args.suite}.{ending}' for ending in ('csv', 'md', 'png')]
-            write_csv(paths[0], rows)
-            paths[1].write_text(f'{markdown_table(rows)}\n{args.pairs} pairs of runs a row; {machine}\n')
-            plot_measurements(paths[2], series, baseline)
+            paths = [args.out / f'{stem}.csv' for stem in found.files]
+            for path, rows in zip(paths, found.files.values(), strict=True):
+                write_csv(path, rows)
+            paths += [args.out / f'{args.suite}.{ending}' for ending in ('md', 'png')]
+            paths[-2].write_text('\n'.join(map(markdown_table, found.tables)) + f'\n{note}\n')
+            found.plot(paths[-1])
             print(*paths, sep='\n')
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f'error: {error}')

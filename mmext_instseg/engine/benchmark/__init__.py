@@ -1,15 +1,38 @@
+from .attention import AttentionMemory, attention_memory
+from .complexity import Complexity, complexity_rows, count_complexity
 from .decode import USUAL, decode_by_loop, decode_cases
+from .detectors import Detector, Setting, build_model, make_detector, read_model
 from .measurement import Case, Measurement, describe_machine, measure
+from .race import Lap, check_results, prove_equal, run_race
+from .race_report import attention_rows, lap_rows, plot_race, race_rows
 from .report import measurement_rows, plot_measurements
 
 __all__ = [
     'USUAL',
+    'AttentionMemory',
     'Case',
+    'Complexity',
+    'Detector',
+    'Lap',
     'Measurement',
+    'Setting',
+    'attention_memory',
+    'attention_rows',
+    'build_model',
+    'check_results',
+    'complexity_rows',
+    'count_complexity',
     'decode_by_loop',
     'decode_cases',
     'describe_machine',
+    'lap_rows',
+    'make_detector',
     'measure',
     'measurement_rows',
     'plot_measurements',
+    'plot_race',
+    'prove_equal',
+    'race_rows',
+    'read_model',
+    'run_race',
 ]

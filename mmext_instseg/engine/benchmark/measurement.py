@@ -5,7 +5,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -76,14 +76,24 @@ def measure(case: Case, pairs: int, device: torch.device, track: Callable[[range
     """
     if problem := case.differs(case.ours(), case.baseline()):
         raise ValueError(f'{", ".join(f"{name} {value}" for name, value in case.columns.items())}: {problem}')
-    seconds = []
-    for number in (track or iter)(range(pairs)):
-        if number % 2:
-            baseline, ours = run_seconds(case.baseline, device), run_seconds(case.ours, device)
-        else:
-            ours, baseline = run_seconds(case.ours, device), run_seconds(case.baseline, device)
-        seconds.append((ours, baseline))
+    seconds = [(ours, baseline) for ours, baseline in run_in_turn([case.ours, case.baseline], pairs, device, track)]
     return Measurement(case.columns, case.pixels, seconds, peak_bytes(case.ours, device), peak_bytes(case.baseline, device))
+
+
+def run_in_turn(
+    functions: Sequence[Callable[[], Any]], rounds: int, device: torch.device, track: Callable[[range], Iterable[int]] | None = None
+) -> list[tuple[float, ...]]:
+    """Seconds of each function in each round. The function that begins is another one in each round.
+
+    Args:
+        track: wraps the rounds, to show progress.
+    """
+    seconds = []
+    for number in (track or iter)(range(rounds)):
+        order = [(place + number) % len(functions) for place in range(len(functions))]
+        found = {index: run_seconds(functions[index], device) for index in order}
+        seconds.append(tuple(found[index] for index in range(len(functions))))
+    return seconds
 
 
 def run_seconds(function: Callable[[], Any], device: torch.device) -> float:

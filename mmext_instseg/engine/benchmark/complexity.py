@@ -1,0 +1,76 @@
+"""Parameters and floating-point operations of a detector's network, counted without running it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
+from torch.utils.flop_counter import FlopCounterMode
+
+from .detectors import build_model
+
+PARTS = ('backbone', 'neck', 'head')
+
+
+@dataclass
+class Complexity:
+    """What a network has, by part.
+
+    Attributes:
+        name: of the model.
+        parameters: numbers of them, frozen ones included.
+        flops: of one image, two for a multiply-add; those of convolutions and matrix products (attention's two as well) alone, as
+            `torch.utils.flop_counter` counts.
+    """
+
+    name: str
+    parameters: dict[str, int]
+    flops: dict[str, int]
+
+
+def count_complexity(name: str, config: ConfigDict, size: tuple[int, int]) -> Complexity:
+    """Counts on torch's meta device, where tensors have a shape and nothing else: at no cost in time or memory.
+
+    Args:
+        config: a detector with backbone, neck and heads. Its post-processing isn't counted: SOLOv2's dynamic convolution isn't, either.
+        size: (H, W) in pixels; padded as the model's preprocessor does.
+
+    Raises:
+        ValueError: what the network computes depends on the image, as with the proposals of Mask R-CNN.
+    """
+    divisor = config.data_preprocessor.get('pad_size_divisor', 1)
+    shape = tuple(-(-side // divisor) * divisor for side in size)
+    model = build_model(config).to('meta').eval()
+    sample = DetDataSample(metainfo=dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        try:
+            model(torch.zeros(1, 3, *shape, device='meta'), [sample], mode='tensor')
+        except (NotImplementedError, RuntimeError) as error:
+            problem = f'{name}: the network of a {config.type} depends on the image, so nothing can be counted without one ({error})'
+            raise ValueError(problem) from None
+    counts = {key: sum(counts.values()) for key, counts in counter.get_flop_counts().items()}
+    flops = {part: counts.get(f'{type(model).__name__}.{part}', 0) for part in PARTS}
+    parameters = {part: _parameters(getattr(model, part, None)) for part in PARTS}
+    for found, total in ((flops, counter.get_total_flops()), (parameters, _parameters(model))):
+        found['head'] = total - found['backbone'] - found['neck']
+    return Complexity(name, parameters, flops)
+
+
+def _parameters(module: torch.nn.Module | None) -> int:
+    return sum(one.numel() for one in module.parameters()) if module is not None else 0
+
+
+def complexity_rows(counted: Sequence[Complexity]) -> list[list[str]]:
+    """A header and a row a model: millions of parameters and GFLOPs, in all with the ratio to the first model, then by part."""
+    rows = [['']]
+    for unit, total in (('M', 'parameters/M'), ('GFLOPs', 'GFLOPs')):
+        rows[0] += [total, 'ratio', *(f'{part}/{unit}' for part in PARTS)]
+    for one in counted:
+        row = [one.name]
+        for own, first, scale in ((one.parameters, counted[0].parameters, 1e6), (one.flops, counted[0].flops, 1e9)):
+            everything = sum(own.values())
+            ratio = everything / sum(first.values())
+            row += [f'{everything / scale:.2f}', f'{ratio:.3f}', *(f'{own[part] / scale:.2f}' for part in PARTS)]
+        rows.append(row)
+    return rows
