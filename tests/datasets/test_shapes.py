@@ -33,6 +33,8 @@ GOLDEN = {
     ('hard', (128, 128), 0, 0): '8ea5c1c521319547',
     ('hard', (128, 128), 3, 11): '391dbe2ce907927d',
     ('hard', (33, 32), 0, 1): 'b022b9b122c6d9ff',
+    ('nested', (128, 128), 0, 0): '88c011d1ea668b9a',
+    ('nested', (128, 128), 1, 4): '60f4321f1ef584d5',
 }
 
 
@@ -82,7 +84,19 @@ def test_another_seed_index_or_size_is_another_scene():
     assert len({checksum(spec.scene(index)) for spec, index in specs}) == 4
 
 
-def test_variants_differ_in_object_colours_only():
+def test_a_third_of_the_nested_objects_share_a_centre():
+    paired, total = 0, 0
+    for index in range(40):
+        objects = SceneSpec('nested').scene(index).objects
+        centres, sizes = np.array([one.center for one in objects]), np.array([one.size for one in objects])
+        distance = np.linalg.norm(centres[:, None] - centres, axis=2) + 1e9 * np.eye(len(objects))
+        ratio = np.maximum(sizes[:, None], sizes) / np.minimum(sizes[:, None], sizes)
+        paired += int(((distance < 2) & (ratio < 2)).any(axis=1).sum())
+        total += len(objects)
+    assert 0.25 < paired / total < 0.4
+
+
+def test_standard_and_hard_differ_in_object_colours_only():
     standard, hard = SceneSpec('standard', seed=2).scene(3), SceneSpec('hard', seed=2).scene(3)
     np.testing.assert_array_equal(standard.ids, hard.ids)
     np.testing.assert_array_equal(standard.stuff, hard.stuff)

@@ -31,7 +31,7 @@ def shapes_folder(
 
     Args:
         data_root (str | os.PathLike): Folder of all Shapes data sets.
-        variant (str): 'standard' or 'hard'.
+        variant (str): 'standard', 'hard' or 'nested'; see `SceneSpec`.
         size (tuple[int, int]): (height, width) in pixels.
         seed (int): Seed of the series.
         num_images (int): Scenes 0..num_images-1 of the series: a shorter set is the start of a longer one.

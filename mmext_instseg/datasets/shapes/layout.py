@@ -153,10 +153,14 @@ class _Composer:
             distance -= 1
         return form
 
-    def centered(self, host: Piece) -> None:
-        """A smaller one of another class in front of the host's middle, so that a grid of cells can't tell them apart."""
+    def centered(self, host: Piece, low: float = 0.3, high: float = 0.5) -> None:
+        """A smaller one of another class in front of the host's middle, so that a grid of cells can't tell them apart.
+
+        Args:
+            low, high: bounds of its size as a share of the host's.
+        """
         for _ in range(_TRIES):
-            size = max(host.form.size * self.draw.uniform(0.3, 0.5), MIN_SIZE)
+            size = max(host.form.size * self.draw.uniform(low, high), MIN_SIZE)
             label = (host.form.label + 1 + self.draw.below(len(THINGS) - 1)) % len(THINGS)
             form = self.beside(host, self.form(size, size * 1.02, label), self.draw.uniform(0, 1.2))
             if self.layout.add(form, host.order + 1e-3):
@@ -166,12 +170,16 @@ class _Composer:
         return 0 <= form.center[0] < self.layout.width and 0 <= form.center[1] < self.layout.height
 
 
-def compose(draw: Draw, height: int, width: int) -> list[Piece]:
+def compose(draw: Draw, height: int, width: int, nested: bool = False) -> list[Piece]:
     """A scene's pieces from back to front: 3 to 10 of them, fewer only where the image has no room.
 
     Half of the groups are single forms; the others are pairs in equal shares: look-alikes that stand close, forms that touch, and
     forms with a common centre. A form that would be seen by less than `MIN_VISIBLE_SHARE` of its area or `MIN_VISIBLE_PIXELS`, or
     would hide another that far, is moved up to seven times, then left out.
+
+    Args:
+        nested: only every fifth group is a pair, so that about a third of the forms stand in pairs; each has a common centre and sizes
+            that differ by less than a factor of two, so that SOLO puts both on one level.
     """
     composer = _Composer(draw, height, width)
     pieces_wanted = 3 + draw.below(8)
@@ -179,16 +187,27 @@ def compose(draw: Draw, height: int, width: int) -> list[Piece]:
         room = pieces_wanted - len(composer.layout.pieces)
         if room <= 0:
             break
-        group = draw.below(6) if room > 1 else 5
-        centered = group == 2 and composer.max_size > 3 * MIN_SIZE
-        # The lower bound varies, so that the smallest sizes are there but thin out: too many of them can't be named by anyone.
-        host = composer.single(2.5 * MIN_SIZE if centered else draw.uniform(1, 1.6) * MIN_SIZE)
-        if host is None:
-            continue
-        if group == 0:
-            composer.twin(host)
-        elif group == 1:
-            composer.touching(host)
-        elif centered:
-            composer.centered(host)
+        (_add_nested if nested else _add_group)(composer, room)
     return composer.layout.pieces
+
+
+def _add_group(composer: _Composer, room: int) -> None:
+    group = composer.draw.below(6) if room > 1 else 5
+    centered = group == 2 and composer.max_size > 3 * MIN_SIZE
+    # The lower bound varies, so that the smallest sizes are there but thin out: too many of them can't be named by anyone.
+    host = composer.single(2.5 * MIN_SIZE if centered else composer.draw.uniform(1, 1.6) * MIN_SIZE)
+    if host is None:
+        return
+    if group == 0:
+        composer.twin(host)
+    elif group == 1:
+        composer.touching(host)
+    elif centered:
+        composer.centered(host)
+
+
+def _add_nested(composer: _Composer, room: int) -> None:
+    pair = room > 1 and composer.draw.below(5) == 0
+    host = composer.single(2 * MIN_SIZE if pair else composer.draw.uniform(1, 1.6) * MIN_SIZE)
+    if host is not None and pair:
+        composer.centered(host, 0.52, 0.62)

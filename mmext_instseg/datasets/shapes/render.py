@@ -9,7 +9,7 @@ from .layout import Piece, pixel_grid
 from .sampling import Draw, value_noise
 
 STUFF = ('stripes', 'dots', 'noise')
-VARIANTS = ('standard', 'hard')
+VARIANTS = ('standard', 'hard', 'nested')
 
 # Mean hue of each class in the standard variant (degrees / 360), a fifth of the circle apart; with this triangular spread about
 # 85 % of the objects have a hue nearest to their own class's mean.
@@ -29,7 +29,7 @@ def paint(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def piece_hues(draw: Draw, pieces: list[Piece], variant: str) -> list[float]:
-    """Hue in [0, 1) of each piece; pieces of one look share it. Both variants take the same numbers from the stream."""
+    """Hue in [0, 1) of each piece; pieces of one look share it. All variants take the same numbers from the stream."""
     table = draw.array(len(pieces), 3).tolist()
     hues = []
     for piece in pieces:

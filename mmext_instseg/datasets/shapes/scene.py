@@ -58,8 +58,8 @@ class SceneSpec:
     """What names a series of scenes; checked when made.
 
     Attributes:
-        variant (str): 'standard' (colour says something about class) or 'hard' (colour says nothing). Both show the same scenes in
-            other colours.
+        variant (str): 'standard' (colour says something about class); 'hard', the same scenes in colours that say nothing; 'nested',
+            other scenes, coloured as 'standard', in which about a third of the objects stand in pairs with a common centre.
         size (tuple[int, int]): (height, width) in pixels, each at least 32.
         seed (int): At least 0.
 
@@ -83,7 +83,7 @@ class SceneSpec:
 
     def pieces(self, index: int) -> list[Piece]:
         """What stands in scene number `index` (from 0) of the series, from back to front."""
-        return compose(Draw(*self._key(index), 0), *self.size)
+        return compose(Draw(*self._key(index), 0), *self.size, nested=self.variant == 'nested')
 
     def scene(self, index: int) -> Scene:
         """Scene number `index` (from 0) of the series."""
