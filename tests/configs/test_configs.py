@@ -84,6 +84,7 @@ def test_loss_and_prediction(path, tmp_path):
     model = MODELS.build(without_weights(config.model))
     num_things = model.heads['semantic'].num_things_classes
     assert model.heads['semantic'].num_classes == len(names)
+    model.heads['semantic'].load_priority(names)
     images = [torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8) for _ in range(2)]
 
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples(2, num_things)), training=True)

@@ -56,7 +56,7 @@ test_dataloader = val_dataloader
 val_ann_file = data_root + 'annotations/instancesonly_filtered_gtFine_val.json'
 val_evaluator = [
     # Several machines: outfile_prefix, a folder that all of them see, another one for each run
-    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val'),
+    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val', outfile_prefix=None),
     dict(type='CocoMetric', ann_file=val_ann_file, metric='segm'),
     dict(type='ClassAgnosticCocoMetric', ann_file=val_ann_file, metric='segm'),
 ]

@@ -58,6 +58,6 @@ val_evaluator = [
         backend_args=dict(backend='cityscapes_panoptic'),
     ),
     # Several machines: outfile_prefix, a folder that all of them see, another one for each run
-    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val'),
+    dict(type='ClasswiseCityScapesMetric', seg_prefix=data_root + 'gtFine/val', outfile_prefix=None),
 ]
 test_evaluator = val_evaluator
