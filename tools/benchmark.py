@@ -46,8 +46,9 @@ EXAMPLE = """example:
   python tools/benchmark.py solov2 --device cuda --amp --rounds 20
 
 What must give the same result does, else nothing is timed. The ways run in turn, round by round, so that whatever else the machine does
-weighs on all: trust the ratios (median, lowest and highest round) rather than the milliseconds. Memory is the most that torch's
-allocator held at once for one run, inputs and weights not counted. With --out also tables (CSV and Markdown) and a plot."""
+weighs on all: trust the ratios (median, lowest and highest round) rather than the milliseconds. On a busy machine set OMP_NUM_THREADS=1:
+then the process's own time counts, not the wall's. Memory is the most that torch's allocator held at once for one run, inputs and weights
+not counted. With --out also tables (CSV and Markdown) and a plot."""
 DECODE = f"""Decoding of DCME against the same decoder as a loop over instances; ratios are baseline over ours. The first size is decoded
 with every number of instances, the other sizes with {USUAL}; about half of the pixels are foreground everywhere."""
 SOLOV2 = """mmdet's SOLOv2, AML-SOLOv2 step by step and mmdet's Mask R-CNN, all of depth 50, as ratios to the first. `plain` is our head in

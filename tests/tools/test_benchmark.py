@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mmext_instseg.codecs import DCMECodec
-from mmext_instseg.engine.benchmark import Case, decode_by_loop, measure
+from mmext_instseg.engine.benchmark import Case, decode_by_loop, describe_machine, measure
 from mmext_instseg.engine.benchmark.decode import draw_blobs, find_difference
-from mmext_instseg.engine.benchmark.measurement import peak_bytes
+from mmext_instseg.engine.benchmark.measurement import peak_bytes, run_seconds
 
 CPU = torch.device('cpu')
 SMALL = ('decode', '--sizes', '48x96', '96x96', '--instances', '1', '4', '--pairs', '2')
@@ -126,3 +126,17 @@ def test_the_loop_takes_every_setting(codec):
     everywhere = torch.ones(1, 64, 96, dtype=torch.bool)
     found, expected = codec.decode(maps, everywhere), decode_by_loop(codec, maps, everywhere)
     assert len(found[0]) and find_difference(found, expected, len(found[0])) is None
+
+
+@pytest.mark.parametrize(('threads', 'seconds', 'name'), [(1, 2.0, 'CPU time'), (2, 5.0, 'wall time')])
+def test_one_thread_counts_its_own_time(monkeypatch, threads, seconds, name):
+    now = {'perf_counter': 0.0, 'process_time': 0.0}
+
+    def run():
+        now.update(perf_counter=5.0, process_time=2.0)
+
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: threads)
+    for clock in now:
+        monkeypatch.setattr(f'time.{clock}', lambda clock=clock: now[clock])
+    assert run_seconds(run, CPU) == seconds
+    assert f', {threads} CPU thread(s), {name}, ' in describe_machine(CPU)

@@ -165,7 +165,7 @@ def test_ratios_are_taken_within_a_round(monkeypatch):
     ours = {part: lap for (part, owner), lap in laps.items() if owner}
     assert ours['network'].ratios == [2.0, 1.0] and ours['network'].median == 1.5
     assert ours['inference'].seconds == [6.0, 5.0] and ours['inference'].ratios == [3.0, 1.25]
-    assert ours['train step'].ratios == [0.5, 0.25]
+    assert ours['train step'].ratios == [0.5, 0.25] and ours['network'].fastest == 2.0 and ours['inference'].fastest == 5 / 2
     assert ours['network'].peak == 6 and ours['network'].peak_ratio == 1.5 and ours['inference'].peak is None
     assert all(lap.ratios == [1.0, 1.0] for (_, owner), lap in laps.items() if not owner)
 

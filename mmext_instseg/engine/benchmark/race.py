@@ -21,6 +21,7 @@ class Lap:
         name: of the detector; part: 'network', 'post-processing', 'inference' (their sum) or 'train step'.
         seconds: of each round.
         ratios: to the first detector's, of each round.
+        fastest: ratio of the fastest rounds, whichever they are: the least disturbed by what else the machine does.
         peak: bytes, see `peak_bytes`; of a part after the weights are there. None for 'inference'.
         peak_ratio: to the first detector's.
     """
@@ -29,6 +30,7 @@ class Lap:
     part: str
     seconds: list[float]
     ratios: list[float]
+    fastest: float
     peak: int | None = None
     peak_ratio: float | None = None
 
@@ -94,4 +96,6 @@ def run_race(detectors: Sequence[Detector], rounds: int, progress: Callable[[str
 def _laps(detectors: Sequence[Detector], part: str, seconds: Sequence[tuple[float, ...]]) -> list[Lap]:
     columns = list(zip(*seconds, strict=True))
     ratios = [[own / first for own, first in zip(column, columns[0], strict=True)] for column in columns]
-    return [Lap(one.name, part, list(own), ratio) for one, own, ratio in zip(detectors, columns, ratios, strict=True)]
+    fastest = [min(column) / min(columns[0]) for column in columns]
+    found = zip(detectors, columns, ratios, fastest, strict=True)
+    return [Lap(one.name, part, list(own), ratio, best) for one, own, ratio, best in found]

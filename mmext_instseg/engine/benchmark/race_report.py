@@ -37,9 +37,10 @@ def _memory(lap: Lap, first: bool) -> str:
 
 def lap_rows(laps: Sequence[Lap]) -> list[list[str]]:
     """A row a detector and part, with all that was measured of it."""
-    rows = [['model', 'part', 'ms', 'ratio', 'lowest', 'highest', 'MiB', 'MiB ratio']]
+    rows = [['model', 'part', 'ms', 'ratio', 'lowest', 'highest', 'fastest', 'MiB', 'MiB ratio']]
     for lap in laps:
-        figures = [f'{1e3 * statistics.median(lap.seconds):.1f}', *(f'{x:.3f}' for x in (lap.median, min(lap.ratios), max(lap.ratios)))]
+        ratios = (lap.median, min(lap.ratios), max(lap.ratios), lap.fastest)
+        figures = [f'{1e3 * statistics.median(lap.seconds):.1f}', *(f'{ratio:.3f}' for ratio in ratios)]
         memory = ['', ''] if lap.peak is None else [f'{lap.peak / _MIB:.1f}', f'{lap.peak_ratio:.3f}']
         rows.append([lap.name, lap.part, *figures, *memory])
     return rows
