@@ -1,0 +1,16 @@
+_base_ = './coco_1200x680.py'
+
+# Cityscapes' five classes of street scenes, scaled to 1200x600. Once:
+#   python tools/convert_cityscapes.py data/cityscapes --classes car person truck bus rider
+# ============================ Usual knobs ============================
+data_root = 'data/cityscapes/'
+classes = ('car', 'person', 'truck', 'bus', 'rider')
+ann_file = f'annotations/instancesonly_filtered_gtFine_{{}}_{"-".join(classes)}.json'
+# =====================================================================
+dataset = dict(type='CityscapesDataset', data_root=data_root, metainfo=dict(classes=classes))
+test_dataset = dict(**dataset, ann_file=ann_file.format('val'), data_prefix=dict(img='leftImg8bit/val/'))
+train_dataloader = dict(dataset=dict(**dataset, ann_file=ann_file.format('train'), data_prefix=dict(img='leftImg8bit/train/')))
+val_dataloader = dict(dataset=test_dataset)
+test_dataloader = dict(dataset=test_dataset)
+val_evaluator = dict(type='ClasswiseCocoMetric', ann_file=data_root + ann_file.format('val'))
+test_evaluator = val_evaluator

@@ -1,0 +1,3 @@
+# Table 1, CSPAM and TWFPN + CSMF.
+_base_ = './aml_solov2_r50_40e_coco.py'
+model = dict(mask_head=dict(matching='none', loss_mask=dict(_delete_=True, type='DiceLoss', use_sigmoid=True, loss_weight=3.0)))
