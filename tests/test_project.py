@@ -82,8 +82,9 @@ def test_the_model_index_lists_every_config_and_the_readmes_numbers():
             assert all(f' {value / 100:.3f} |' in measured[model.name] for value in result.metrics.values()), model.name
         config = Config.fromfile(ROOT / model.config)
         metadata = model.metadata.data
-        assert metadata['Iterations'] == config.train_cfg.max_iters
-        assert metadata['Batch Size'] == config.train_dataloader.batch_size
+        length = {'Iterations': config.train_cfg.get('max_iters'), 'Epochs': config.train_cfg.get('max_epochs')}
+        assert {key: metadata.get(key) for key in length} == length, model.name
+        assert metadata['Batch Size'] == config.auto_scale_lr.base_batch_size
 
 
 @pytest.mark.parametrize('iterations', ['0', '19', '-5', 'many'])

@@ -8,9 +8,12 @@ import pytest
 import torch
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
+from mmengine.structures import InstanceData
 
 from mmext_instseg.datasets.class_priority import write_class_priority
+from mmext_instseg.ops import mask_boxes
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
 
@@ -29,6 +32,20 @@ def without_weights(model: ConfigDict) -> ConfigDict:
     return model
 
 
+def as_toy(model: ConfigDict) -> ConfigDict:
+    """Without weights, and a SOLOv2 as narrow as its normalisation allows, with few cells."""
+    model = without_weights(model)
+    if model.type == 'SOLOv2':
+        factor = model.backbone.get('base_channels', 64) // 8
+        model.backbone.update(base_channels=8)
+        model.neck.update(in_channels=[channels // factor for channels in model.neck.in_channels], out_channels=32)
+        model.mask_head.update(
+            in_channels=32, feat_channels=32, stacked_convs=1, num_grids=[grid // 3 for grid in model.mask_head.num_grids]
+        )
+        model.mask_head.mask_feature_head.update(feat_channels=32, out_channels=32)
+    return model
+
+
 def class_names(dataset: ConfigDict) -> tuple[str, ...]:
     """The classes of a data set, without its files."""
     return tuple(dataset.get('metainfo', DATASETS.get(dataset.type).METAINFO)['classes'])
@@ -43,12 +60,18 @@ def samples(num: int, num_things: int) -> list[DetDataSample]:
         ids = torch.zeros(SHAPE, dtype=torch.int32)
         ids[8:24, 8:40], ids[30:60, 50:90] = 1, 2
         sample.gt_instance_map = InstanceMap.from_ids(ids * (k == 0), torch.tensor([0, num_things - 1]))
+        masks = ids == torch.tensor([1, 2])[: 2 * (k == 0), None, None]
+        sample.gt_instances = InstanceData(
+            bboxes=mask_boxes(masks),
+            labels=torch.tensor([0, num_things - 1])[: len(masks)],
+            masks=BitmapMasks(masks.numpy().astype('uint8'), *SHAPE),
+        )
         made.append(sample)
     return made
 
 
 def test_there_are_configs():
-    assert 'dcme_tiny_shapes' in NAMES and 'dcme_tiny_fruits' in NAMES
+    assert {f'{method}_tiny_{data}' for method in ('dcme',) for data in ('shapes', 'fruits')} <= set(NAMES)
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=NAMES)
@@ -67,9 +90,12 @@ def test_contract(path):
     config = Config.fromfile(path)
     assert config.default_scope == 'mmdet'
     assert config.custom_imports == dict(imports=['mmext_instseg'], allow_failed_imports=False)
-    assert config.auto_scale_lr.base_batch_size == config.train_dataloader.batch_size
+    # Batches of all GPUs, or those of one of mmdet's eight
+    assert config.auto_scale_lr.base_batch_size in (config.train_dataloader.batch_size, 8 * config.train_dataloader.batch_size)
     length = config.train_cfg.get('max_iters') or config.train_cfg.max_epochs
-    assert length == config.param_scheduler[-1].T_max == config.param_scheduler[-1].end
+    last = config.param_scheduler[-1]
+    assert last.end == length and last.by_epoch == ('max_epochs' in config.train_cfg)
+    assert max(last.milestones) < length if last.type == 'MultiStepLR' else last.T_max == length
     assert '://' not in str(config.model), 'weights come from a local file'
 
 
@@ -77,14 +103,17 @@ def test_contract(path):
 def test_loss_and_prediction(path, tmp_path):
     config = Config.fromfile(path)
     torch.manual_seed(0)
-    semantic, names = config.model.heads.semantic, class_names(config.train_dataloader.dataset)
+    names = class_names(config.train_dataloader.dataset)
+    semantic = config.model.get('heads', {}).get('semantic', {})
     if isinstance(semantic.get('priority'), str):
         semantic.priority = str(tmp_path / 'class_priority.json')
         write_class_priority(semantic.priority, dict.fromkeys(names[: semantic.num_things_classes], 1))
-    model = MODELS.build(without_weights(config.model))
-    num_things = model.heads['semantic'].num_things_classes
-    assert model.heads['semantic'].num_classes == len(names)
-    model.heads['semantic'].load_priority(names)
+    model = MODELS.build(as_toy(config.model))
+    head = model.heads['semantic'] if semantic else model.mask_head
+    assert head.num_classes == len(names)
+    if semantic:
+        head.load_priority(names)
+    num_things = head.num_things_classes if semantic else head.num_classes
     images = [torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8) for _ in range(2)]
 
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples(2, num_things)), training=True)
@@ -99,5 +128,5 @@ def test_loss_and_prediction(path, tmp_path):
         found = model.test_step(dict(inputs=images, data_samples=samples(2, num_things)))
     for sample in found:
         pred = sample.pred_instances
-        assert pred.masks.shape == (len(pred), 80, 120)
+        assert pred.masks.shape == (len(pred), 80, 120) and pred.masks.dtype == torch.bool
         assert pred.labels.numel() == 0 or pred.labels.max() < num_things
