@@ -11,7 +11,7 @@ from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers import PositionAttention
+from ..layers import Mish, PositionAttention
 from .local_weights import LocalWeights, split_init_cfg
 
 # timm's names -> mmpretrain's
@@ -76,7 +76,7 @@ class CSPAMResNet(LocalWeights, CSPResNet):
         base_channels: int = 64,
         frozen_stages: int = -1,
         norm_cfg: dict = dict(type='BN'),
-        act_cfg: dict = dict(type=nn.Mish, inplace=False),  # in place, training would copy its input
+        act_cfg: dict = dict(type=Mish, inplace=False),  # in place, training would copy its input
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:

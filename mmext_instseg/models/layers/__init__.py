@@ -1,3 +1,4 @@
+from .mish import Mish
 from .position_attention import PositionAttention
 
-__all__ = ['PositionAttention']
+__all__ = ['Mish', 'PositionAttention']
