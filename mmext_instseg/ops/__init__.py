@@ -1,3 +1,4 @@
+from .edge_distance import edge_distance, edge_weight
 from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
 from .sampling import sample_bilinear, sample_ids
@@ -5,6 +6,8 @@ from .segments import joint_histogram, largest_share, majority_label, segment_ge
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
 __all__ = [
+    'edge_distance',
+    'edge_weight',
     'enlarge_masks',
     'find_peaks',
     'joint_histogram',
