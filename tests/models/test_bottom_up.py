@@ -243,7 +243,7 @@ def test_likely_things_without_an_instance_are_void_not_stuff():
     probability[:, :, 1] = torch.tensor([0.2, 0.7, 0.1]).view(3, 1)
     probability[:, :, 2] = torch.tensor([0.2, 0.1, 0.7]).view(3, 1)
     nothing = InstanceMap.from_ids(torch.zeros(2, 3, dtype=torch.int64), torch.zeros(0))
-    assert model._panoptic(nothing, probability, (1, 1), 0.5).sem_seg[0, 0].tolist() == [2, 1, 2]
+    assert model._panoptic(nothing, probability, (1, 1), model.test_settings).sem_seg[0, 0].tolist() == [2, 1, 2]
 
 
 def test_settings_are_checked():
@@ -254,8 +254,48 @@ def test_settings_are_checked():
     for wrong in ('semantic', ('instance',), True):
         with pytest.raises(ValueError, match=r"oracle must be None, 'instance' or 'class', not .*test_cfg.true_maps"):
             build(test_cfg=dict(oracle=wrong))
-    with pytest.raises(ValueError, match="lacks \\['semantic'\\]"):
+    with pytest.raises(ValueError, match="lacks 'instance'; it has \\['semantic'\\]"):
+        build(heads=dict(semantic=HEADS['semantic']))
+    with pytest.raises(ValueError, match="without a head 'semantic' can't have test_cfg.foreground_threshold=0.5; set it to None"):
         build(heads=dict(instance=HEADS['instance']))
+    with pytest.raises(ValueError, match='panoptic=True; set it to False'):
+        build(heads=dict(instance=HEADS['instance']), test_cfg=dict(foreground_threshold=None, panoptic=True))
+
+
+def test_without_semantics_instances_have_label_0_and_the_codecs_score():
+    model = build(
+        heads=dict(instance=HEADS['instance']),
+        codec=dict(type='DCMECodec', unit=8.0, min_area=1, min_votes=1.0),
+        test_cfg=dict(foreground_threshold=None, true_maps='instance'),
+    ).eval()
+    images, samples = batch('one', 'overlapping')
+    truths = [sample.gt_instance_map for sample in samples]
+    for sample, truth in zip(model.predict(images, samples), truths, strict=True):
+        found = sample.pred_instances
+        assert not found.labels.any() and found.scores.dtype == torch.float32
+        for mask in truth.masks():  # background pixels near an object join it: DCME's own maps don't know the background
+            assert any((one | ~mask).all() for one in found.masks)
+
+
+def test_small_stuff_is_void():
+    heads = copy.deepcopy(HEADS)
+    heads['semantic'].update(num_things_classes=1, num_stuff_classes=2)
+    model = build(heads=heads, test_cfg=dict(min_stuff_area=3))
+    probability = torch.zeros(4, 2, 4)
+    probability[1, :, :1], probability[2, :, 1:] = 1.0, 1.0  # two pixels of class 1, six of class 2, of which an object takes four
+    objects = InstanceMap.from_ids(torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]]), torch.zeros(1))
+    assert model._panoptic(objects, probability, (1, 1), model.test_settings).sem_seg[0].tolist() == [[3, 3, 1000, 1000]] * 2
+    model.test_settings.min_stuff_area = 2
+    assert model._panoptic(objects, probability, (1, 1), model.test_settings).sem_seg[0].tolist() == [[1, 2, 1000, 1000]] * 2
+
+
+def test_panoptic_by_leading_class_where_the_codec_knows_the_background():
+    heads = copy.deepcopy(HEADS)
+    heads['semantic'].update(num_things_classes=2, num_stuff_classes=1)
+    model = build(heads=heads, test_cfg=dict(foreground_threshold=None))
+    probability = torch.tensor([[0.3, 0.4], [0.3, 0.2], [0.35, 0.35], [0.05, 0.05]]).view(4, 1, 2)
+    nothing = InstanceMap.from_ids(torch.zeros(1, 2, dtype=torch.int64), torch.zeros(0))
+    assert model._panoptic(nothing, probability, (1, 1), model.test_settings).sem_seg[0, 0].tolist() == [2, 3]
 
 
 @pytest.mark.parametrize('change', [dict(true_maps='semantic'), dict(oracle='instance'), dict(oracle='class')])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
@@ -22,7 +23,8 @@ class TestSettings:
     """Settings of prediction, the `test_cfg` of `BottomUpSegmentor`.
 
     Args:
-        foreground_threshold: a pixel may belong to an instance where its thing classes sum to more than this.
+        foreground_threshold: a pixel may belong to an instance where its thing classes sum to more than this; None: everywhere, the
+            codec's own maps know the background.
         label_by: 'vote': the class with the highest mean probability over the instance's pixels (ours);
             'centre': the class of the grid block that holds its centre of mass (DCME, Section III).
         score_threshold: instances below it are left out.
@@ -32,6 +34,7 @@ class TestSettings:
         oracle: DCME, Section V. 'instance': the true instances, all of them, labelled and scored by the grid class at their centre
             of mass; 'class': the predicted instances, each with the label of the true one that it shares most pixels with.
         panoptic: also give `pred_panoptic_seg`.
+        min_stuff_area: stuff classes with fewer pixels in the image are void in it.
 
     With `true_maps` or `oracle` the test pipeline must load annotations.
 
@@ -39,13 +42,14 @@ class TestSettings:
         ValueError: `label_by` or `oracle` is none of the values above.
     """
 
-    foreground_threshold: float = 0.5
+    foreground_threshold: float | None = 0.5
     label_by: Literal['vote', 'centre'] = 'vote'
     score_threshold: float = 0.0
     max_per_image: int = 100
     true_maps: tuple[str, ...] = ()
     oracle: Literal['instance', 'class'] | None = None
     panoptic: bool = False
+    min_stuff_area: int = 0
 
     def __post_init__(self) -> None:
         if self.label_by not in ('vote', 'centre'):
@@ -65,8 +69,12 @@ class BottomUpSegmentor(BaseDetector):
     Args:
         backbone, neck: the trunk, from any registry. Heads choose among (*neck outputs, *backbone outputs) by `in_index`.
         codec: the representation; it also makes the targets of the head named 'instance'.
-        heads: name -> head. 'instance' predicts the codec's maps and 'semantic' `class_prob`; others add losses and maps.
+        heads: name -> head. 'instance' predicts the codec's maps; 'semantic' `class_prob`, without it every label is 0; 'depth'
+            `depth`, which becomes `pred_depth_map`; others add losses and maps.
         test_cfg: arguments of `TestSettings`.
+
+    Raises:
+        ValueError: no instance head; a setting that needs a head which isn't there.
     """
 
     def __init__(
@@ -81,9 +89,8 @@ class BottomUpSegmentor(BaseDetector):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        missing = {'instance', 'semantic'} - set(heads)
-        if missing:
-            raise ValueError(f'BottomUpSegmentor.heads lacks {sorted(missing)}; it has {sorted(heads)}')
+        if 'instance' not in heads:
+            raise ValueError(f"BottomUpSegmentor.heads lacks 'instance'; it has {sorted(heads)}")
         self.backbone = MODELS.build(backbone)
         self.neck = None if neck is None else MODELS.build(neck)
         self.codec: BaseCodec = TASK_UTILS.build(codec)
@@ -94,6 +101,8 @@ class BottomUpSegmentor(BaseDetector):
         unknown = set(self.test_settings.true_maps) - set(heads)
         if unknown:
             raise ValueError(f'test_cfg.true_maps names {sorted(unknown)}; the heads are {sorted(heads)}')
+        if 'semantic' not in heads:
+            _refuse_semantics(self.test_settings)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """(*neck outputs, *backbone outputs) of (B, 3, H, W) images."""
@@ -155,8 +164,10 @@ class BottomUpSegmentor(BaseDetector):
         for index, (sample, instances) in enumerate(zip(batch_data_samples, found, strict=True)):
             sample.pred_instances = to_pred_instances(instances)
             if settings.panoptic:
-                prob = maps['class_prob'][index]
-                sample.pred_panoptic_seg = self._panoptic(instances, prob, _shown(sample, shape), settings.foreground_threshold)
+                sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], _shown(sample, shape), settings)
+            if 'depth' in maps:
+                size = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
+                sample.pred_depth_map = PixelData(data=sample_bilinear(maps['depth'][index], size, _shown(sample, shape)))
         return batch_data_samples
 
     def instances_from_maps(
@@ -173,16 +184,18 @@ class BottomUpSegmentor(BaseDetector):
         """
         settings = settings or self.test_settings
         sizes = [tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2]) for sample in batch_data_samples]
-        probability = maps['class_prob'][:, : self.heads['semantic'].num_things_classes]
+        probability = self._thing_probability(maps)
         truths = ground_truth(batch_data_samples, shape) if settings.oracle else []
         if settings.oracle == 'instance':  # its rows are those of the truth
             found = [classify_truth(one, prob) for one, prob in zip(truths, probability, strict=True)]
             return [one.crop(sample.img_shape[:2]).resize(size) for one, sample, size in zip(found, batch_data_samples, sizes, strict=True)]
         groups = self.decode(maps, batch_data_samples, shape, settings)
-        thing, found = probability.sum(dim=1), []
+        found = []
         for index, (one, sample, size) in enumerate(zip(groups, batch_data_samples, sizes, strict=True)):
             part = _shown(sample, shape)
-            foreground = sample_bilinear(thing[index], size, part) > settings.foreground_threshold
+            foreground = None
+            if settings.foreground_threshold is not None:
+                foreground = sample_bilinear(probability[index].sum(dim=0), size, part) > settings.foreground_threshold
             one = one.enlarge(size, part, foreground)
             if settings.oracle == 'class':
                 one = take_true_labels(one, truths[index].crop(sample.img_shape[:2]).resize(size))
@@ -206,10 +219,13 @@ class BottomUpSegmentor(BaseDetector):
         self, maps: dict[str, Tensor], batch_data_samples: list, shape: tuple[int, int], settings: TestSettings
     ) -> list[InstanceMap]:
         """Labelled and scored instances at the size of the codec's maps; nothing in the padding."""
-        probability = maps['class_prob'][:, : self.heads['semantic'].num_things_classes]
+        probability = self._thing_probability(maps)
         codec_map = maps[next(iter(self.codec.channels))]
         size = (codec_map.shape[-2], codec_map.shape[-1])
-        foreground = sample_bilinear(probability.sum(dim=1), size) > settings.foreground_threshold
+        if settings.foreground_threshold is None:
+            foreground = torch.ones((len(codec_map), *size), dtype=torch.bool, device=codec_map.device)
+        else:
+            foreground = sample_bilinear(probability.sum(dim=1), size) > settings.foreground_threshold
         for mask, sample in zip(foreground, batch_data_samples, strict=True):
             # Rows and columns whose centres are in the image
             rows, cols = (math.ceil(full * part - 0.5) for full, part in zip(size, _shown(sample, shape), strict=True))
@@ -217,6 +233,12 @@ class BottomUpSegmentor(BaseDetector):
             mask[:, cols:] = False
         groups = self.codec.decode(maps, foreground)
         return [self._classify(one, prob, settings, shape) for one, prob in zip(groups, probability, strict=True)]
+
+    def _thing_probability(self, maps: dict[str, Tensor]) -> Tensor:
+        """(B, C, h, w) of the thing classes; a single one that is certain where nothing tells classes apart."""
+        if 'class_prob' in maps:
+            return maps['class_prob'][:, : self.heads['semantic'].num_things_classes]
+        return torch.ones_like(maps[next(iter(self.codec.channels))][:, :1])
 
     @staticmethod
     def _classify(instances: InstanceMap, probability: Tensor, settings: TestSettings, shape: tuple[int, int]) -> InstanceMap:
@@ -240,13 +262,35 @@ class BottomUpSegmentor(BaseDetector):
             best &= rank < settings.max_per_image
         return instances.select(best)
 
-    def _panoptic(self, instances: InstanceMap, probability: Tensor, part: tuple[float, float], threshold: float) -> PixelData:
-        """Stuff behind the instances; void where the background leads, or a thing is likely but no instance is."""
+    def _panoptic(self, instances: InstanceMap, probability: Tensor, part: tuple[float, float], settings: TestSettings) -> PixelData:
+        """Stuff behind the instances; void where the background leads, or a thing is likely but no instance is.
+
+        Without `foreground_threshold` a thing is likely where it leads (ours).
+        """
         things, classes = self.heads['semantic'].num_things_classes, self.heads['semantic'].num_classes
         sampled = sample_bilinear(probability, instances.shape, part)
-        stuff = sampled[things:].argmax(dim=0) + things  # the last channel is background: void
-        stuff = torch.where(sampled[:things].sum(dim=0) > threshold, classes, stuff)
+        best, stuff = F.pad(sampled[things:], (0, 0, 0, 0, 0, 1)).max(dim=0)
+        stuff = (stuff + things).clamp(max=classes)  # a background channel, or the one added where there is neither: void
+        if settings.foreground_threshold is None:
+            likely = sampled[:things].amax(dim=0) > best
+        else:
+            likely = sampled[:things].sum(dim=0) > settings.foreground_threshold
+        stuff = torch.where(likely, classes, stuff)
+        if settings.min_stuff_area:
+            areas = torch.bincount(torch.where(instances.ids > 0, classes, stuff).flatten(), minlength=classes + 1)
+            stuff = torch.where(areas[stuff] < settings.min_stuff_area, classes, stuff)
         return to_panoptic_seg(instances, stuff, classes)
+
+
+def _refuse_semantics(settings: TestSettings) -> None:
+    """Raises where settings need a semantic head."""
+    needs = {'foreground_threshold': None, 'oracle': None, 'panoptic': False}
+    wrong = [name for name, value in needs.items() if getattr(settings, name) != value]
+    if wrong:
+        raise ValueError(
+            f"BottomUpSegmentor without a head 'semantic' can't have test_cfg.{wrong[0]}={getattr(settings, wrong[0])!r}; "
+            f'set it to {needs[wrong[0]]}'
+        )
 
 
 def _shown(sample: Any, shape: tuple[int, int]) -> tuple[float, float]:
