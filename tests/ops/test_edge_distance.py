@@ -85,4 +85,5 @@ def test_an_empty_batch_is_an_empty_batch():
 def test_equation_5_by_hand():
     distance = torch.tensor([0.0, 20.0, 40.0, INF])
     torch.testing.assert_close(edge_weight(distance), torch.tensor([1, math.exp(-1), math.exp(-4), 0]))
-    torch.testing.assert_close(edge_weight(distance, d=40, w_min=0.5), torch.tensor([1, 0.5 + 0.5 * math.exp(-0.25), 0.5 + 0.5 / math.e, 0.5]))
+    expected = torch.tensor([0.5 + 0.5 * value for value in (1, math.exp(-0.25), math.exp(-1), 0)])
+    torch.testing.assert_close(edge_weight(distance, d=40, w_min=0.5), expected)
