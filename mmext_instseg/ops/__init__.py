@@ -1,7 +1,7 @@
 from .edge_distance import edge_distance, edge_weight
 from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
-from .sampling import sample_bilinear, sample_ids
+from .sampling import sample_bilinear, sample_ids, sample_nearest
 from .segments import joint_histogram, largest_share, majority_label, segment_geometry, segment_mean, segment_sum
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
@@ -21,6 +21,7 @@ __all__ = [
     'nearest_peak',
     'sample_bilinear',
     'sample_ids',
+    'sample_nearest',
     'segment_geometry',
     'segment_mean',
     'segment_sum',

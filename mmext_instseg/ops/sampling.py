@@ -1,4 +1,4 @@
-"""Bilinear sampling of maps and of ids, of the whole map or of its part without padding.
+"""Bilinear and nearest sampling of maps and of ids, of the whole map or of its part without padding.
 
 Shapes: (h, w) size of the map, (H, W) size of the output, (a, b) the part of the map's height and width, from the top left, that the
 output shows, each in (0, 1]. Output pixel (i, j) looks at the map at ((i + 1/2) * a * h / H - 1/2, (j + 1/2) * b * w / W - 1/2), as
@@ -27,6 +27,19 @@ def sample_bilinear(values: Tensor, shape: tuple[int, int], part: tuple[float, f
     values = torch.lerp(values[..., low], values[..., high], share)
     low, high, share = _neighbours(values, 0, shape, part)
     return torch.lerp(values[..., low, :], values[..., high, :], share[:, None])
+
+
+def sample_nearest(values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The values at the centres of another grid, at any ratio: (..., h, w) -> (..., H, W) of the same dtype.
+
+    floor((i + 1/2) h / H) in integers, so exact where torch's and OpenCV's nearest neighbours round.
+    """
+    if tuple(values.shape[-2:]) == tuple(shape):
+        return values
+    rows, cols = (
+        (2 * torch.arange(new, device=values.device) + 1) * old // (2 * new) for new, old in zip(shape, values.shape[-2:], strict=True)
+    )
+    return values[..., rows[:, None], cols]
 
 
 def sample_ids(ids: Tensor, shape: tuple[int, int], part: tuple[float, float] = (1, 1), foreground: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ops import sample_ids, segment_geometry
+from ..ops import sample_ids, sample_nearest, segment_geometry
 from .coco_masks import segmentation_runs
 from .painting import IGNORE, paint_runs
 
@@ -154,11 +154,7 @@ class InstanceMap:
         """
         if shape == self.shape:
             return self
-        # floor((i + 1/2) old / new) in integers: exact at any ratio
-        rows, cols = (
-            (2 * torch.arange(new, device=self.device) + 1) * old // (2 * new) for new, old in zip(shape, self.shape, strict=True)
-        )
-        made = InstanceMap.from_ids(self.ids[rows[:, None], cols[None, :]], self.labels, self.scores)
+        made = InstanceMap.from_ids(sample_nearest(self.ids, shape), self.labels, self.scores)
         made.lost = self.lost
         return made
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmext_instseg.ops import sample_bilinear, sample_ids
+from mmext_instseg.ops import sample_bilinear, sample_ids, sample_nearest
 from mmext_instseg.structures import InstanceMap
 
 sizes = st.integers(1, 12)
@@ -74,3 +74,10 @@ def test_gradients_pass_through_samples():
     values = torch.randn(2, 3, 4, dtype=torch.float32, requires_grad=True)
     sample_bilinear(values, (5, 7), (0.5, 0.75)).sum().backward()
     torch.testing.assert_close(values.grad.sum(), torch.tensor(70.0))
+
+
+def test_nearest_takes_the_pixel_that_holds_each_centre():
+    values = torch.arange(6).view(1, 6)
+    assert sample_nearest(values, (1, 4)).tolist() == [[0, 2, 3, 5]]  # centres 0.75, 2.25, 3.75, 5.25
+    assert sample_nearest(values, (2, 9))[1].tolist() == [0, 1, 1, 2, 3, 3, 4, 5, 5]
+    assert sample_nearest(values, (1, 6)) is values

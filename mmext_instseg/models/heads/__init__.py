@@ -1,6 +1,8 @@
 from .aml_solov2_head import AMLSOLOV2Head
 from .dcme_head import DCMEHead
 from .dense_head import DenseHead
+from .dense_semantic_head import DenseSemanticHead
+from .depth_head import DepthHead
 from .grid_class_head import GridClassHead, block_labels, touches_other
 
-__all__ = ['AMLSOLOV2Head', 'DCMEHead', 'DenseHead', 'GridClassHead', 'block_labels', 'touches_other']
+__all__ = ['AMLSOLOV2Head', 'DCMEHead', 'DenseHead', 'DenseSemanticHead', 'DepthHead', 'GridClassHead', 'block_labels', 'touches_other']

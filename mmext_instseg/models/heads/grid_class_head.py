@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...registry import MODELS
-from ...structures import InstanceMap
 from ..losses import normaliser
 from .dense_head import DenseHead
+from .targets import pixel_labels, stuff_map
 
 
 def block_labels(label_map: Tensor, grid: tuple[int, int], priority: Tensor, ignore: int) -> Tensor:
@@ -163,13 +163,8 @@ class GridClassHead(DenseHead):
                     f"{self.priority_file} isn't compared with the data set's classes; add CheckClassPriorityHook to custom_hooks"
                 )
             self.load_priority()
-        instances: InstanceMap = sample.gt_instance_map
-        labels = instances.label_map(background=self.num_classes, ignore=self.IGNORE)
-        semantic = sample.get('gt_sem_seg')
-        if semantic is not None:
-            stuff = semantic.sem_seg.squeeze(0).long()
-            is_stuff = (stuff >= self.num_things_classes) & (stuff < self.num_classes)
-            labels = torch.where(instances.ids > 0, labels, torch.where(is_stuff, stuff, self.IGNORE))
+        stuff = stuff_map(sample, self.num_things_classes, self.num_classes)
+        labels = pixel_labels(sample.gt_instance_map, stuff, self.num_classes, background=self.num_classes, ignore=self.IGNORE)
         return block_labels(labels, grid, self.priority, self.IGNORE)
 
 
