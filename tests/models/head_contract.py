@@ -101,3 +101,23 @@ class HeadContract:
             history[-1].backward()
             optimizer.step()
         assert history[-1] < 0.9 * history[0]
+
+
+class WithoutLabels:
+    """Beside `HeadContract`: batches in which samples lack `gt_instance_map`."""
+
+    def test_samples_without_the_labels_cost_nothing_and_touch_every_parameter(self, head):
+        losses = head.loss(self.feats(12, 16), [DetDataSample(), DetDataSample()])
+        assert all(value == 0 for value in losses.values())
+        sum(losses.values()).backward()
+        assert all(parameter.grad is not None and not parameter.grad.any() for parameter in head.parameters())
+
+    def test_samples_without_the_labels_change_nothing(self, head):
+        """Of two images only one is labelled: the loss is that of this one alone."""
+        head.eval()  # batch norm mixes images
+        feats = self.feats(12, 16)
+        sample = make_sample(torch.arange(48 * 64).view(48, 64) // 1024 + 1)
+        alone = head.loss((feats[0][:1],), [sample])
+        mixed = head.loss(feats, [sample, DetDataSample()])
+        for name, value in alone.items():
+            torch.testing.assert_close(mixed[name], value, msg=name)

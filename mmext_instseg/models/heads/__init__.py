@@ -4,5 +4,16 @@ from .dense_head import DenseHead
 from .dense_semantic_head import DenseSemanticHead
 from .depth_head import DepthHead
 from .grid_class_head import GridClassHead, block_labels, touches_other
+from .pe_centroid_head import PECentroidHead
 
-__all__ = ['AMLSOLOV2Head', 'DCMEHead', 'DenseHead', 'DenseSemanticHead', 'DepthHead', 'GridClassHead', 'block_labels', 'touches_other']
+__all__ = [
+    'AMLSOLOV2Head',
+    'DCMEHead',
+    'DenseHead',
+    'DenseSemanticHead',
+    'DepthHead',
+    'GridClassHead',
+    'PECentroidHead',
+    'block_labels',
+    'touches_other',
+]
