@@ -2,7 +2,29 @@
 
 from . import image_files
 from .cityscapes import CityscapesPanopticDataset
-from .shapes import ShapesDataset
-from .transforms import CheckAnnotations, GenerateInstanceMap, PackDenseInputs
+from .depth_dataset import DepthDataset
+from .shapes import ShapesDataset, ShapesPanopticDataset
+from .transforms import (
+    AlignedResize,
+    CheckAnnotations,
+    DenseRandomCrop,
+    DenseRandomFlip,
+    GenerateInstanceMap,
+    LoadDepthMap,
+    PackDenseInputs,
+)
 
-__all__ = ['CheckAnnotations', 'CityscapesPanopticDataset', 'GenerateInstanceMap', 'PackDenseInputs', 'ShapesDataset', 'image_files']
+__all__ = [
+    'AlignedResize',
+    'CheckAnnotations',
+    'CityscapesPanopticDataset',
+    'DenseRandomCrop',
+    'DenseRandomFlip',
+    'DepthDataset',
+    'GenerateInstanceMap',
+    'LoadDepthMap',
+    'PackDenseInputs',
+    'ShapesDataset',
+    'ShapesPanopticDataset',
+    'image_files',
+]

@@ -1,5 +1,6 @@
 from .class_agnostic import ClassAgnosticCocoMetric
 from .classwise import ClasswiseCityScapesMetric, ClasswiseCocoMetric
+from .depth_map import DepthMapMetric
 from .detection_accuracy import DetectionAccuracy
 from .grid_class_accuracy import GridClassAccuracy
 from .tables import Table, class_ap_table, detection_table, grid_class_table
@@ -8,6 +9,7 @@ __all__ = [
     'ClassAgnosticCocoMetric',
     'ClasswiseCityScapesMetric',
     'ClasswiseCocoMetric',
+    'DepthMapMetric',
     'DetectionAccuracy',
     'GridClassAccuracy',
     'Table',

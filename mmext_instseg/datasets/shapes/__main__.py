@@ -10,6 +10,7 @@ from rich.progress import track
 
 from ..cityscapes.instances import SPLITS
 from .cityscapes import make_cityscapes
+from .depth import depth_folder, make_shapes_depth
 from .folder import make_shapes, shapes_folder
 from .render import VARIANTS
 
@@ -27,7 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), default=(128, 128), help='pixels')
     parser.add_argument('--seed', type=int, default=0, help='another seed gives other scenes')
     parser.add_argument('--num-images', type=int, default=800, help='how many scenes')
-    parser.add_argument('--cityscapes', choices=SPLITS, metavar='SPLIT', help='write a split of Cityscapes: train, val or test')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--depth', action='store_true', help='make the depth of these scenes, in a folder beside theirs laid out as NYUv2')
+    kind.add_argument('--cityscapes', choices=SPLITS, metavar='SPLIT', help='write a split of Cityscapes: train, val or test')
     return parser.parse_args()
 
 
@@ -39,6 +42,9 @@ def main() -> None:
         if args.cityscapes:
             there = Path(args.out, f'shapes_{args.cityscapes}.json').exists()
             folder = make_cityscapes(args.out, args.cityscapes, *chosen, track=show_progress)
+        elif args.depth:
+            there = depth_folder(shapes_folder(args.out, *chosen)).exists()
+            folder = make_shapes_depth(args.out, *chosen, track=show_progress)
         else:
             there = shapes_folder(args.out, *chosen).exists()
             folder = make_shapes(args.out, *chosen, track=show_progress)

@@ -1,15 +1,20 @@
-"""The Shapes data as an mmdet data set."""
+"""The Shapes data as mmdet data sets."""
 
 import logging
 import os
+from pathlib import Path
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.logging import print_log
 
 from mmext_instseg.registry import DATASETS
 
+from .depth import depth_folder, make_shapes_depth
 from .folder import make_shapes, shapes_folder
-from .scene import THINGS
+from .scene import STUFF, THINGS
+
+_THING_COLORS = [(230, 60, 90), (60, 140, 230), (60, 200, 100), (235, 225, 60), (160, 70, 230)]
+_STUFF_COLORS = [(120, 110, 100), (170, 170, 170), (90, 120, 130)]
 
 
 @DATASETS.register_module()
@@ -39,7 +44,7 @@ class ShapesDataset(CocoDataset):
 
     METAINFO = {
         'classes': THINGS,
-        'palette': [(230, 60, 90), (60, 140, 230), (60, 200, 100), (235, 225, 60), (160, 70, 230)],
+        'palette': _THING_COLORS,
     }
 
     def __init__(
@@ -51,11 +56,65 @@ class ShapesDataset(CocoDataset):
         num_images: int = 800,
         **kwargs,
     ) -> None:
-        names = [name for name in ('ann_file', 'data_prefix') if kwargs.pop(name, None)]
-        if names:
-            raise ValueError(f'ShapesDataset finds its own files by data_root, variant, size, seed and num_images: leave out {names}.')
-        folder = shapes_folder(data_root, variant, size, seed, num_images)
-        if not folder.exists():
-            print_log(f'Making {num_images} Shapes scenes in {folder}, once.', logger='current', level=logging.INFO)
-        make_shapes(data_root, variant, size, seed, num_images)
+        folder = _find_or_make(data_root, variant, size, seed, num_images, kwargs)
         super().__init__(data_root=os.fspath(folder), ann_file='instances.json', data_prefix={'img': 'images/'}, **kwargs)
+
+
+@DATASETS.register_module()
+class ShapesPanopticDataset(CocoPanopticDataset):
+    """The same scenes with things and stuff, made on first use as by `ShapesDataset`.
+
+    The labels are 0..4, the things, and 5..7, the stuff; no pixel is void. `CocoPanopticMetric` takes `ann_file=<folder>/panoptic.json`
+    and `seg_prefix=<folder>/panoptic/`, `GenerateInstanceMap` num_things=5.
+
+    Args:
+        data_root, variant, size, seed, num_images: as `ShapesDataset`.
+        depth (bool): Names each scene's depth map for `LoadDepthMap(kind='metric', scale=0.001)`; made on first use too, see
+            `make_shapes_depth`.
+        **kwargs: As `CocoPanopticDataset`, but for `ann_file` and `data_prefix`, which follow from the above.
+
+    Raises:
+        ValueError: A value is out of its range.
+        RuntimeError: The folder is there but isn't whole.
+    """
+
+    METAINFO = {
+        'classes': (*THINGS, *STUFF),
+        'thing_classes': THINGS,
+        'stuff_classes': STUFF,
+        'palette': [*_THING_COLORS, *_STUFF_COLORS],
+    }
+
+    def __init__(
+        self,
+        data_root: str = 'data/shapes',
+        variant: str = 'standard',
+        size: tuple[int, int] = (128, 128),
+        seed: int = 0,
+        num_images: int = 800,
+        depth: bool = False,
+        **kwargs,
+    ) -> None:
+        folder = _find_or_make(data_root, variant, size, seed, num_images, kwargs)
+        self.depth_folder = depth_folder(folder) if depth else None
+        if depth:
+            make_shapes_depth(data_root, variant, size, seed, num_images)
+        prefix = {'img': 'images/', 'seg': 'panoptic/'}
+        super().__init__(data_root=os.fspath(folder), ann_file='panoptic.json', data_prefix=prefix, **kwargs)
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """As mmdet's, with depth_map_path if depth is asked for."""
+        info = super().parse_data_info(raw_data_info)
+        if self.depth_folder is not None:
+            info['depth_map_path'] = str(self.depth_folder / 'annotations' / Path(info['img_path']).name)
+        return info
+
+
+def _find_or_make(data_root: str, variant: str, size: tuple[int, int], seed: int, num_images: int, kwargs: dict) -> Path:
+    names = [name for name in ('ann_file', 'data_prefix') if kwargs.pop(name, None)]
+    if names:
+        raise ValueError(f'Shapes finds its own files by data_root, variant, size, seed and num_images: leave out {names}.')
+    folder = shapes_folder(data_root, variant, size, seed, num_images)
+    if not folder.exists():
+        print_log(f'Making {num_images} Shapes scenes in {folder}, once.', logger='current', level=logging.INFO)
+    return make_shapes(data_root, variant, size, seed, num_images)

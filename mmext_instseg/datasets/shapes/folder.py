@@ -78,20 +78,27 @@ def make_shapes(
     if folder.exists():
         check_shapes(folder, spec, num_images)
         return folder
+    if not move_in(folder, lambda building: _write(building, spec, num_images, track or (lambda indices: indices))):
+        check_shapes(folder, spec, num_images)
+    return folder
+
+
+def move_in(folder: Path, write: Callable[[Path], None]) -> bool:
+    """Has `write` fill a folder beside `folder` and moves it there in one step; False if another process was faster."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.parent / f'.{folder.name}.{uuid.uuid4().hex}'
     building.mkdir()
     try:
-        _write(building, spec, num_images, track or (lambda indices: indices))
+        write(building)
         try:
             os.replace(building, folder)
         except OSError:
             if not folder.is_dir():
                 raise
-            check_shapes(folder, spec, num_images)  # another process was faster
+            return False
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return folder
+    return True
 
 
 def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[range], Iterable[int]]) -> None:
@@ -113,24 +120,35 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
         RuntimeError: It doesn't.
     """
 
-    def refuse(what: str) -> NoReturn:
-        raise RuntimeError(f'{folder} is not a whole Shapes data set: {what}. Move or delete that folder and it will be made again.')
+    digests = check_manifest(folder, describe(spec, num_images)).get('sha256', {})
+    for name in _JSONS:
+        if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
+            refuse(folder, f'{name} is missing or was changed')
+    for name in _IMAGE_FOLDERS:
+        check_files(folder, name, '.png', num_images)
 
+
+def check_manifest(folder: Path, expected: dict) -> dict:
+    """The manifest; raises RuntimeError unless it says what is expected."""
     try:
         manifest = dict(json.loads((folder / MANIFEST).read_text()))
     except (OSError, TypeError, ValueError):
-        refuse(f'{MANIFEST} is missing or unreadable')
-    for key, value in describe(spec, num_images).items():
+        refuse(folder, f'{MANIFEST} is missing or unreadable')
+    for key, value in expected.items():
         if manifest.get(key) != value:
-            refuse(f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
-    digests = manifest.get('sha256', {})
-    for name in _JSONS:
-        if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
-            refuse(f'{name} is missing or was changed')
-    for name in _IMAGE_FOLDERS:
-        count = len(list((folder / name).glob('*.png')))
-        if count != num_images:
-            refuse(f'{name}/ holds {count} PNG files instead of {num_images}')
+            refuse(folder, f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
+    return manifest
+
+
+def check_files(folder: Path, name: str, suffix: str, num_images: int) -> None:
+    """Raises RuntimeError unless a subfolder holds so many images."""
+    count = len(list((folder / name).glob(f'*{suffix}')))
+    if count != num_images:
+        refuse(folder, f'{name}/ holds {count} {suffix[1:].upper()} files instead of {num_images}')
+
+
+def refuse(folder: Path, what: str) -> NoReturn:
+    raise RuntimeError(f'{folder} is not a whole Shapes data set: {what}. Move or delete that folder and it will be made again.')
 
 
 def describe(spec: SceneSpec, num_images: int) -> dict:

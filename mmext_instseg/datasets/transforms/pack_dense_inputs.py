@@ -1,10 +1,12 @@
 from collections.abc import Sequence
 
-from mmcv.transforms import to_tensor
+import numpy as np
+import torch
 from mmdet.datasets.transforms import PackDetInputs
 from mmengine.structures import PixelData
 
 from ...registry import TRANSFORMS
+from .depth import check_depth_moved
 
 META_KEYS = (
     'img_id',
@@ -16,6 +18,9 @@ META_KEYS = (
     'flip_direction',
     'text',
     'custom_entities',
+    'depth_kind',
+    'depth_map_path',
+    'depth_scale',
 )
 
 
@@ -26,10 +31,11 @@ class PackDenseInputs(PackDetInputs):
     The data sample has, where `results` has the source:
     - `gt_instance_map`: the `InstanceMap` of `GenerateInstanceMap`;
     - `gt_sem_seg.sem_seg` (1, H, W): gt_seg_map;
-    - `gt_depth_map.data` (1, H, W) float32: gt_depth_map (mmseg's `LoadDepthAnnotation`), in its units, 0 where unknown.
+    - `gt_depth_map.data` (1, H, W) float32: gt_depth_map of `LoadDepthMap`, 0 or less where unknown; `depth_kind` says in what unit.
 
     Args:
-        meta_keys: of `results`, what becomes metainfo where present; mmdet's default and the text query (`text`, `custom_entities`).
+        meta_keys: of `results`, what becomes metainfo where present; mmdet's default, the text query (`text`, `custom_entities`) and
+            what `LoadDepthMap` says of depth (`depth_kind`, `depth_map_path`, `depth_scale`).
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
@@ -39,7 +45,7 @@ class PackDenseInputs(PackDetInputs):
         """Returns {'inputs': (C, H, W) tensor of the image's dtype, 'data_samples': `DetDataSample`}.
 
         Raises:
-            ValueError: a dense target of another size than the image, naming the image.
+            ValueError: a dense target of another size than the image, or depth that a flip or crop left behind; names the image.
         """
         for key in ('gt_instance_map', 'gt_seg_map', 'gt_depth_map'):
             if key in results and 'img' in results and tuple(results[key].shape) != results['img'].shape[:2]:
@@ -47,10 +53,11 @@ class PackDenseInputs(PackDetInputs):
                     f'{results.get("img_path")}: {key} has {"x".join(map(str, results[key].shape))} pixels, the image '
                     f'{"x".join(map(str, results["img"].shape[:2]))}; load annotations before Resize and use transforms that change both'
                 )
+        check_depth_moved(results)
         packed = super().transform(results)
         sample = packed['data_samples']
         if 'gt_instance_map' in results:
             sample.gt_instance_map = results['gt_instance_map']
         if 'gt_depth_map' in results:
-            sample.gt_depth_map = PixelData(data=to_tensor(results['gt_depth_map'][None]).float())
+            sample.gt_depth_map = PixelData(data=torch.from_numpy(np.ascontiguousarray(results['gt_depth_map'][None], np.float32)))
         return packed
