@@ -26,8 +26,8 @@ class GeneralizedDiceLoss(nn.Module):
     count, ignored ones don't. A perfect prediction's loss is a little above 0, as a void pixel's p is exp(-2 L).
 
     The sum of r p needs each pixel's own instance alone, and w_l sum_i r_li is 1. What remains, sum_l w_l sum_i p_li, is one matrix product
-    and is summed in chunks together with its gradient: beside 4 bytes * 5 * B * D * N it takes 4 bytes * max(2^22, B * (K + 4 D)), never
-    K * N. Nothing is read back from the device.
+    and is summed in chunks together with its gradient: at the peak about 4 bytes * 7 * B * D * N, and 4 bytes * max(2^22, B * (K + 4 D)),
+    never K * N. Nothing is read back from the device.
 
     Args:
         loss_weight: factor of the loss.
@@ -95,7 +95,7 @@ class _SoftMembers(torch.autograd.Function):
                 part = slice(start, start + size)
                 y = pred[..., part]
                 power = torch.baddbmm(offset, codes, y, alpha=2).sub_(y.square().sum(dim=1, keepdim=True))
-                sums = torch.bmm(weighted, power.clamp_(max=0).exp_()) * valid[:, None, part]
+                sums = torch.bmm(weighted, power.exp_()) * valid[:, None, part]
                 total += sums[:, -1].sum(dim=1)
                 gradient[..., part] = 2 * (sums[:, :-1] - y * sums[:, -1:])
         ctx.save_for_backward(gradient)
