@@ -4,18 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
-from _model import add_arguments, load_model
-from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
+from _model import add_arguments, load_model, open_samples
+from mmengine.dataset import pseudo_collate
 from rich.progress import track
 
 from mmext_instseg.models.detectors import BottomUpSegmentor
 from mmext_instseg.ops import sample_bilinear
-from mmext_instseg.registry import DATASETS
 from mmext_instseg.visualization import contact_sheet, draw_panel
 
 EXAMPLE = """example:
@@ -24,8 +19,6 @@ EXAMPLE = """example:
 
 Without --images it takes images of the test data set, evenly spread, with their ground truth. Everything is drawn at the size of the
 network's input. OUT gets a PNG an image and contact_sheet.png with all of them."""
-
-_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'CheckAnnotations', 'GenerateInstanceMap')
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,20 +31,6 @@ def parse_args() -> argparse.Namespace:
     if args.num < 1:
         parser.error(f'--num must be at least 1, not {args.num}')
     return args
-
-
-def open_samples(cfg: Config, images: list[Path], num: int) -> list:
-    """Packed inputs of the model, made one by one as they are asked for: a sequence with a length."""
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    if not images:
-        dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        chosen = np.linspace(0, len(dataset) - 1, min(num, len(dataset))).round().astype(int)
-        return [lambda index=index: dataset[int(index)] for index in chosen]
-    for path in images:
-        if not path.is_file():
-            raise ValueError(f'{path} is not a file')
-    pipeline = Compose([step for step in get_test_pipeline_cfg(cfg) if step['type'] not in _ANNOTATIONS])
-    return [lambda path=path, index=index: pipeline(dict(img_path=str(path), img_id=index)) for index, path in enumerate(images)]
 
 
 @torch.no_grad()

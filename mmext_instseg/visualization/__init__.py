@@ -1,16 +1,18 @@
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
-from .panel import contact_sheet, draw_panel
-from .pictures import draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
+from .panel import contact_sheet, draw_panel, draw_side_by_side
+from .pictures import colours_of_truth, draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
 from .tables import markdown_table, print_table, write_csv
 
 __all__ = [
     'CLASS_COLOURS',
     'UNMATCHED',
     'colour_wheel',
+    'colours_of_truth',
     'contact_sheet',
     'draw_class_probability',
     'draw_instances',
     'draw_panel',
+    'draw_side_by_side',
     'draw_votes',
     'instance_colours',
     'markdown_table',

@@ -1,7 +1,8 @@
 """One image and all that was found in it, side by side."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ..structures import InstanceMap
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, vector_scale, wheel_key
-from .pictures import draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
+from .pictures import colours_of_truth, draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
 
 _SIDE = 3.2  # inches of the longer side of an image
 _DPI = 160
@@ -62,16 +63,38 @@ def draw_panel(
         of_found, of_truth = match_colours(instances, truth)
         columns.append(lambda axes: _show_instances(axes, image, instances, 'instances', names, of_found))
         columns.append(lambda axes: _show_instances(axes, image, truth, 'ground truth', names, of_truth))
-    height, width = (_SIDE * side / max(image.shape[:2]) for side in image.shape[:2])
-    figure = Figure(figsize=(len(columns) * (width + 0.1), height + (0.75 if title else 0.55)), layout='constrained')
-    for axes, show in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
-        show(axes)
-    if title:
-        figure.suptitle(title, fontsize=8, x=0.005, ha='left')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI, facecolor='white')
-    return path
+    return _write_columns(path, image.shape[:2], columns, title)
+
+
+def draw_side_by_side(
+    path: str | os.PathLike,
+    image: np.ndarray,
+    found: Mapping[str, InstanceMap],
+    truth: InstanceMap | None = None,
+    class_names: Sequence[str] = (),
+    title: str = '',
+) -> Path:
+    """Writes a PNG: image | what each model found | ground truth.
+
+    Args:
+        path: where to; its folder is made.
+        image: (H, W, 3) uint8 RGB.
+        found: title of the column -> instances, at the size of the image.
+        truth: the ground truth, at the same size; with it an object has the same colour wherever its IoU exceeds 0.5, all else is grey.
+        class_names: of the labels.
+        title: of the picture.
+
+    Returns:
+        The path.
+    """
+    names = list(class_names)
+    columns = [lambda axes: _show(axes, image, 'image', '')]
+    for name, instances in found.items():
+        colours = None if truth is None else colours_of_truth(instances, truth)
+        columns.append(partial(_show_instances, image=image, instances=instances, title=name, names=names, colours=colours))
+    if truth is not None:
+        columns.append(lambda axes: _show_instances(axes, image, truth, 'ground truth', names, None))
+    return _write_columns(path, image.shape[:2], columns, title)
 
 
 def contact_sheet(paths: Sequence[str | os.PathLike], out: str | os.PathLike, width: int = 2400) -> Path:
@@ -89,6 +112,20 @@ def contact_sheet(paths: Sequence[str | os.PathLike], out: str | os.PathLike, wi
         top += row.height
     sheet.save(out)
     return Path(out)
+
+
+def _write_columns(path: str | os.PathLike, shape: tuple[int, int], columns: list[Callable[[Axes], None]], title: str) -> Path:
+    """Draws each column on axes of its own, for pictures of (H, W) pixels, and writes the PNG."""
+    height, width = (_SIDE * side / max(shape) for side in shape)
+    figure = Figure(figsize=(len(columns) * (width + 0.1), height + (0.75 if title else 0.55)), layout='constrained')
+    for axes, show in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        show(axes)
+    if title:
+        figure.suptitle(title, fontsize=8, x=0.005, ha='left')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=_DPI, facecolor='white')
+    return path
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, caption: str, extent: tuple[float, float, float, float] | None = None) -> None:

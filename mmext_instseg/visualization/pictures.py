@@ -59,14 +59,27 @@ def match_colours(instances: InstanceMap, truth: InstanceMap) -> tuple[np.ndarra
     Returns:
         (K, 3) and (K', 3) uint8 RGB.
     """
+    found, true = _matches(instances, truth)
+    of_found, of_truth = np.tile(UNMATCHED, (len(instances), 1)), np.tile(UNMATCHED, (len(truth), 1))
+    of_found[found] = of_truth[true] = instance_colours(len(found))
+    return of_found, of_truth
+
+
+def colours_of_truth(instances: InstanceMap, truth: InstanceMap) -> np.ndarray:
+    """(K, 3) uint8 RGB: the colour that `instance_colours` gives the true object where their IoU exceeds 0.5, else grey."""
+    found, true = _matches(instances, truth)
+    colours = np.tile(UNMATCHED, (len(instances), 1))
+    colours[found] = instance_colours(len(truth))[true]
+    return colours
+
+
+def _matches(instances: InstanceMap, truth: InstanceMap) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of what was found and of the truth whose IoU exceeds 0.5, without the pixels that the truth ignores."""
     counted = truth.ids >= 0
     rows, cols = instances.ids[counted].clamp(min=0), truth.ids[counted]
     counts = joint_histogram(rows, cols, len(instances) + 1, len(truth) + 1).cpu().numpy()
     union = counts.sum(axis=1, keepdims=True) + counts.sum(axis=0) - counts
-    found, true = np.nonzero(2 * counts[1:, 1:] > union[1:, 1:])
-    of_found, of_truth = np.tile(UNMATCHED, (len(instances), 1)), np.tile(UNMATCHED, (len(truth), 1))
-    of_found[found] = of_truth[true] = instance_colours(len(found))
-    return of_found, of_truth
+    return np.nonzero(2 * counts[1:, 1:] > union[1:, 1:])
 
 
 def draw_votes(image: np.ndarray, displacement: Tensor, foreground: Tensor, radius: int = 2) -> np.ndarray:

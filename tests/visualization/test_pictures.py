@@ -8,9 +8,11 @@ from mmext_instseg.structures import InstanceMap
 from mmext_instseg.visualization import (
     CLASS_COLOURS,
     UNMATCHED,
+    colours_of_truth,
     draw_class_probability,
     draw_instances,
     draw_votes,
+    instance_colours,
     match_colours,
     mean_votes,
 )
@@ -128,3 +130,10 @@ def test_wrong_sizes_are_named():
         draw_instances(grey(2, 4), two_instances())
     with pytest.raises(ValueError, match=r'\(H, W, 3\) uint8, not \(2, 5, 3\) float64'):
         draw_instances(grey(2, 5).astype(float), two_instances())
+
+
+def test_colours_of_truth():
+    truth = InstanceMap.from_ids(torch.tensor([[1, 1, 2, 2, 3, 3]]), torch.zeros(3))
+    found = InstanceMap.from_ids(torch.tensor([[0, 1, 2, 2, 3, 3]]), torch.zeros(3))  # IoU 1/2: no match; 1; 1
+    colours = colours_of_truth(found, truth)
+    assert np.array_equal(colours[1:], instance_colours(3)[1:]) and np.array_equal(colours[0], UNMATCHED)
