@@ -256,7 +256,7 @@ def test_settings_are_checked():
             build(test_cfg=dict(oracle=wrong))
     with pytest.raises(ValueError, match="lacks 'instance'; it has \\['semantic'\\]"):
         build(heads=dict(semantic=HEADS['semantic']))
-    with pytest.raises(ValueError, match="without a head 'semantic' can't have test_cfg.foreground_threshold=0.5; set it to None"):
+    with pytest.raises(ValueError, match=r"without a head 'semantic' can't have test_cfg\.foreground_threshold=0\.5; set it to None"):
         build(heads=dict(instance=HEADS['instance']))
     with pytest.raises(ValueError, match='panoptic=True; set it to False'):
         build(heads=dict(instance=HEADS['instance']), test_cfg=dict(foreground_threshold=None, panoptic=True))

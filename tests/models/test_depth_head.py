@@ -65,7 +65,7 @@ def test_target_is_resized_at_pixel_centres_and_ideal():
 
 def test_the_other_kind_of_depth_is_refused():
     head = make(kind='relative')
-    with pytest.raises(ValueError, match="a.png: its depth is metric, DepthHead.kind is 'relative'"):
+    with pytest.raises(ValueError, match=r"a\.png: its depth is metric, DepthHead\.kind is 'relative'"):
         head.loss((torch.randn(1, 4, 5, 6),), [sample_of(torch.ones(5, 6), depth_kind='metric')])
     with pytest.raises(ValueError, match="kind must be 'relative' or 'metric', not 'inverse'"):
         make(kind='inverse')

@@ -54,4 +54,3 @@ def segment_ids(instances: InstanceMap, stuff: Tensor | None, classes: int) -> T
     if stuff is None:
         return ids
     return torch.where((ids <= 0) & (stuff < classes), len(instances) + 1 + stuff, ids)
-
