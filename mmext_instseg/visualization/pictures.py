@@ -79,7 +79,8 @@ def _matches(instances: InstanceMap, truth: InstanceMap) -> tuple[np.ndarray, np
     rows, cols = instances.ids[counted].clamp(min=0), truth.ids[counted]
     counts = joint_histogram(rows, cols, len(instances) + 1, len(truth) + 1).cpu().numpy()
     union = counts.sum(axis=1, keepdims=True) + counts.sum(axis=0) - counts
-    return np.nonzero(2 * counts[1:, 1:] > union[1:, 1:])
+    found, true = np.nonzero(2 * counts[1:, 1:] > union[1:, 1:])
+    return found, true
 
 
 def draw_votes(image: np.ndarray, displacement: Tensor, foreground: Tensor, radius: int = 2) -> np.ndarray:

@@ -115,3 +115,11 @@ def test_certain_and_equal_logits_cost_nothing():
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="'l1'"):
         TotalVariationLoss('l1')
+
+
+def test_one_part_is_the_distance_of_the_whole_vectors():
+    """The RGB codes of Appendix C."""
+    pred = torch.tensor([1.0, 2.0, 2.0]).view(1, 3, 1, 1)
+    loss = PositionalEmbeddingLoss(parts=1)
+    torch.testing.assert_close(loss(pred, torch.zeros_like(pred)), torch.tensor(3.0))
+    torch.testing.assert_close(loss(pred, torch.zeros_like(pred), avg_factor=torch.tensor(6.0)), torch.tensor(0.5))

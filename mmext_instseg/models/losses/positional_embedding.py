@@ -16,27 +16,31 @@ class PositionalEmbeddingLoss(nn.Module):
     image). Where prediction and target agree the norm has no derivative; it counts as 0.
 
     Args:
+        parts: into how many equal parts the channels are split: 2, u and v. With 1 it is the distance of the whole vectors, for the RGB codes
+            of Appendix C.
         loss_weight: factor of the loss.
     """
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, parts: int = 2, loss_weight: float = 1.0) -> None:
         super().__init__()
+        self.parts = parts
         self.loss_weight = loss_weight
 
-    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, avg_factor: Tensor | None = None) -> Tensor:
         """Loss in float32 (a prediction in float64 stays so).
 
         Args:
             pred, target: (B, C, H, W), u's code in the first C / 2 channels and v's in the others.
             weight: (B, H, W), for example Eq. 5's; 0 where ignored. None: 1.
+            avg_factor: (), divides the sum; None: the sum of the weights, averaged over the ranks.
 
         Raises:
-            ValueError: an odd number of channels.
+            ValueError: a number of channels that `parts` doesn't divide.
         """
-        if pred.shape[1] % 2:
-            raise ValueError(f'PositionalEmbeddingLoss: u and v have codes of one length, but there are {pred.shape[1]} channels')
+        if pred.shape[1] % self.parts:
+            raise ValueError(f'PositionalEmbeddingLoss: {pred.shape[1]} channels are not {self.parts} codes of one length')
         values = widen(pred)
         error = values - target.to(values)
-        loss = torch.linalg.vector_norm(error.unflatten(1, (2, -1)), dim=2).mean(dim=1)
+        loss = torch.linalg.vector_norm(error.unflatten(1, (self.parts, -1)), dim=2).mean(dim=1)
         weight = torch.ones_like(loss) if weight is None else weight.to(loss)
-        return self.loss_weight * reduce_loss(loss, 'mean', weight, normaliser(weight))
+        return self.loss_weight * reduce_loss(loss, 'mean', weight, normaliser(weight) if avg_factor is None else avg_factor)
