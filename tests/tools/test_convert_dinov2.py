@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dinov2_layouts import LAYOUTS, timm_model
+from dinov2_small import LAYOUTS, timm_model
 from mmdet.models.backbones import ResNet
 from safetensors.torch import load_file, save_file
 

@@ -1,4 +1,4 @@
-"""A small DINOv2 of timm at random, and its weights in the three layouts in which DINOv2 is published."""
+"""A small DINOv2, ours and timm's, and its weights in the three layouts in which DINOv2 is published."""
 
 import re
 
@@ -7,7 +7,16 @@ from timm.layers import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from mmext_instseg.models.backbones import DINOv2ViT
+from mmext_instseg.registry import MODELS
+
 ARCH = dict(embed_dim=48, depth=4, num_heads=2)
+TINY = dict(type='DINOv2ViT', arch=ARCH, img_size=70)
+
+
+def make(seed: int = 0, **changes) -> DINOv2ViT:
+    torch.manual_seed(seed)
+    return MODELS.build({**TINY, **changes})
 
 
 def timm_model(registers: int = 0, swiglu: bool = False, img_size: int = 70) -> VisionTransformer:
