@@ -17,7 +17,7 @@ import mmext_instseg  # noqa: F401
 from mmext_instseg.models.backbones import DINOv2ViT
 from mmext_instseg.models.backbones.dinov2_keys import sizes, to_timm
 from mmext_instseg.models.backbones.dinov2_vit import ARCHS
-from mmext_instseg.models.backbones.local_weights import _read
+from mmext_instseg.models.backbones.local_weights import read_state
 
 
 def convert(source: Path, target: Path) -> list[str]:
@@ -26,7 +26,7 @@ def convert(source: Path, target: Path) -> list[str]:
     Raises:
         ValueError: the source isn't DINOv2, not complete or has tensors of other shapes.
     """
-    read = _read(str(source), 'cpu')
+    read = read_state(str(source), 'cpu')
     try:
         found, layout = to_timm(read)
         settings = sizes(found)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from head_contract import make_sample, scene
 from mmdet.structures import DetDataSample
+from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 
 from mmext_instseg.models.detectors.oracles import probability_at_centres, take_true_labels
@@ -308,3 +309,27 @@ def test_truth_is_required_and_of_the_size_of_the_batch(change):
     del samples[1].gt_instance_map
     with pytest.raises(ValueError, match='load annotations and GenerateInstanceMap in the test pipeline'):
         model.predict(images, samples)
+
+
+def test_layer_decay_counts_the_blocks_of_a_vit_and_nothing_else():
+    toy = dict(embed_dim=8, depth=2, num_heads=2)
+    model = build(
+        backbone=dict(type='DINOv2ViT', arch=toy, taps=(1, 2), img_size=28),
+        neck=dict(type='ShallowDecoder', in_channels=[8, 8], channels=8),
+        heads=dict(instance=dict(HEADS['instance'], in_index=0, in_channels=8)),
+        test_cfg=dict(foreground_threshold=None),
+    )
+    optim = dict(
+        type='OptimWrapper',
+        constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
+        optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
+        paramwise_cfg=dict(layer_decay_rate=0.5),
+    )
+    groups = build_optim_wrapper(model, optim).optimizer.param_groups
+    rates = {group['param_name']: group['lr'] for group in groups}
+    assert set(rates) == {name for name, _ in model.named_parameters()}
+    assert rates['backbone.pos_embed'] == 1 / 8 and rates['backbone.blocks.0.attn.qkv.weight'] == 1 / 4
+    assert rates['backbone.blocks.1.attn.qkv.weight'] == 1 / 2 and rates['backbone.norm.weight'] == 1
+    assert {rate for name, rate in rates.items() if not name.startswith('backbone.')} == {1}
+    with pytest.raises(ValueError, match='layer decay needs a ViT as the backbone'):
+        build_optim_wrapper(build(), optim)

@@ -116,7 +116,6 @@ class DINOv2ViT(LocalWeights):
             raise ValueError(f'DINOv2ViT.img_size must be a multiple of patch_size {patch_size}, not {img_size}')
         self.patch_size, self.img_size, self.num_registers = patch_size, img_size, num_registers
         self.frozen_stages, self.with_cp = frozen_stages, with_cp
-        self.norm_cfg = None
         self.out_channels = (width,) * len(self.taps)
 
         self.patch_embed = PatchEmbed(img_size, patch_size, embed_dim=width, strict_img_size=False)
@@ -221,8 +220,10 @@ class DINOv2ViT(LocalWeights):
             return not len(self.blocks) <= int(block[1]) < self.depth  # blocks after the last tap aren't needed
         return key.startswith(('patch_embed.', 'norm.')) or key in ('cls_token', 'reg_token', 'pos_embed')
 
+    def _described(self) -> str:
+        return f'arch={self.arch!r}, num_registers={self.num_registers}, patch_size={self.patch_size}'
+
     def _expected_file(self) -> str:
-        kind = f'arch={self.arch!r}, num_registers={self.num_registers}, patch_size={self.patch_size}'
         where = ''
         if isinstance(self.arch, str) and self.num_registers in (0, 4):
             letter, reg = self.arch[0], 'reg4_' if self.num_registers else ''
@@ -232,7 +233,7 @@ class DINOv2ViT(LocalWeights):
                 f'model.safetensors of facebook/{hub} or timm/vit_{self.arch}_patch14_{reg}dinov2.lvd142m at huggingface.co, '
                 "and name it in init_cfg=dict(type='Pretrained', checkpoint=PATH)."
             )
-        return f"Expected is a local file of DINOv2 ({kind}) with Meta's, timm's or Hugging Face's keys.{where}"
+        return f"Expected is a local file of DINOv2 ({self._described()}) with Meta's, timm's or Hugging Face's keys.{where}"
 
 
 def _settings(arch: str | dict) -> dict:

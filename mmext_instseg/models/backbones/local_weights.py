@@ -47,7 +47,7 @@ class LocalWeights(BaseModule):
         """
         if not Path(checkpoint).is_file():
             raise FileNotFoundError(f'{type(self).__name__}: there is no file {checkpoint!r}. {self._expected_file()}')
-        state = _read(str(checkpoint), map_location)
+        state = read_state(str(checkpoint), map_location)
         if prefix is None:
             prefix = 'backbone.' if any(key.startswith('backbone.') for key in state) else ''
         elif prefix:
@@ -79,6 +79,10 @@ class LocalWeights(BaseModule):
     def _expected_file(self) -> str:
         """Which file is meant and where it is to be had: the end of every error."""
 
+    def _described(self) -> str:
+        """The arguments that decide which weights fit, for errors."""
+        return f'depth={self.depth}, norm_cfg={self.norm_cfg}'
+
     def _check_weights(self, found: dict[str, Tensor], own: dict[str, Tensor], checkpoint: str) -> None:
         wanted = {key for key in own if self._in_trunk(key) and not key.endswith('num_batches_tracked')}
         problems = [
@@ -93,7 +97,7 @@ class LocalWeights(BaseModule):
         if problems:
             more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
             raise ValueError(
-                f"{checkpoint} doesn't fit {type(self).__name__}(depth={self.depth}, norm_cfg={self.norm_cfg}): "
+                f"{checkpoint} doesn't fit {type(self).__name__}({self._described()}): "
                 f'{", ".join(problems[:3])}{more}. {self._expected_file()}'
             )
 
@@ -105,7 +109,8 @@ def split_init_cfg(init_cfg: dict | list[dict] | None) -> tuple[list[dict], list
     return files, [config for config in configs if config not in files]
 
 
-def _read(checkpoint: str, map_location: str) -> dict[str, Tensor]:
+def read_state(checkpoint: str, map_location: str) -> dict[str, Tensor]:
+    """Tensors of a checkpoint by their names: a state dict, bare or under `state_dict`, or a `.safetensors` file."""
     if checkpoint.endswith('.safetensors'):
         from safetensors.torch import load_file  # comes with timm, whose files at Hugging Face are of this kind
 

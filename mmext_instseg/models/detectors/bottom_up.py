@@ -113,6 +113,12 @@ class BottomUpSegmentor(BaseDetector):
         necks = self.neck(outputs)
         return (*(necks if isinstance(necks, (list, tuple)) else (necks,)), *outputs)
 
+    def get_layer_depth(self, param_name: str) -> tuple[int, int]:
+        """Depth of a parameter, for mmpretrain's `LearningRateDecayOptimWrapperConstructor`: the ViT's, and all else beyond its last."""
+        if not hasattr(self.backbone, 'get_layer_depth'):
+            raise ValueError(f"layer decay needs a ViT as the backbone; {type(self.backbone).__name__} doesn't count its layers")
+        return self.backbone.get_layer_depth(param_name, 'backbone.')
+
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
         feats = self.extract_feat(batch_inputs)
         losses: dict[str, Tensor] = {}
