@@ -98,10 +98,31 @@ def _cure_panoptic(module: Any) -> None:
     utils.pq_compute_single_core = module.pq_compute_single_core = pq_compute_single_core
 
 
+def _cure_multi_source_sampler(module: Any) -> None:
+    """mmdet 3.3.0: a data set whose share of a batch rounds to 0 makes MultiSourceSampler loop forever, without a word.
+
+    Upstream: as far as we know not reported. Goes with a check in mmdet.
+    """
+    cls = module.MultiSourceSampler
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def __init__(self, dataset: Any, batch_size: int, source_ratio: list[float], *args: Any, **kwargs: Any) -> None:
+        original(self, dataset, batch_size, source_ratio, *args, **kwargs)
+        if 0 in self.num_per_source:
+            raise ValueError(
+                f'MultiSourceSampler: of batch_size={batch_size}, source_ratio={list(source_ratio)} gives the data sets '
+                f'{list(self.num_per_source)} images; make the batch larger or the ratio less uneven, so that each has one'
+            )
+
+    cls.__init__ = __init__
+
+
 CURES: dict[str, Callable[[ModuleType], None]] = {
     'lvis.eval': _cure_lvis,
     'cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling': _cure_cityscapes,
     'cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling': _cure_cityscapes,
+    'mmdet.datasets.samplers.multi_source_sampler': _cure_multi_source_sampler,
     'mmdet.evaluation.metrics.coco_panoptic_metric': _cure_panoptic,
     'mmseg.evaluation.metrics.depth_metric': _cure_depth_metric,
 }
