@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/datasets/fruits_detection.py',
     '../_base_/schedule_iters.py',
 ]
-max_iters = 2000
+max_iters = 1200
 model = dict(mask_head=dict(num_classes=3))
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [

@@ -5,18 +5,15 @@ size = 420  # a multiple of 14
 batch_size = 64  # of one GPU; 8 of them make the 512 of the schedule
 num_workers = 8
 # =====================================================================
-load = [
-    dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images')),
-    dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True),
-]
+load_image = dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images'))
+load = [load_image, dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True)]
 pack = [dict(type='GenerateInstanceMap', num_things=80), dict(type='PackDenseInputs')]
-train_pipeline = [
-    *load,
+geometry = [
     dict(type='RandomResize', scale=(size, size), ratio_range=(0.8, 2.0), keep_ratio=True, resize_type='AlignedResize'),
     dict(type='DenseRandomCrop', crop_size=(size, size), allow_negative_crop=True),
     dict(type='DenseRandomFlip', prob=0.5),
-    *pack,
 ]
+train_pipeline = [*load, *geometry, *pack]
 test_pipeline = [*load, dict(type='AlignedResize', scale=(size, size), keep_ratio=True), *pack]
 train_dataloader = dict(
     batch_size=batch_size,

@@ -17,6 +17,8 @@ model = dict(
         scale_ranges=((1, 48), (32, 80), (56, 128), (96, 256), (160, 512)),
         num_grids=[36, 24, 16, 12, 8],
         norm_cfg=dict(type='GN', num_groups=8),
+        # mmdet's Dice: from scratch, Eq. 1's, whose denominator isn't squared, takes several times as many iterations
+        loss_mask=dict(_delete_=True, type='DiceLoss', use_sigmoid=True, loss_weight=3.0),
         mask_feature_head=dict(feat_channels=channels, out_channels=channels, norm_cfg=dict(type='GN', num_groups=8)),
     ),
 )
