@@ -4,7 +4,7 @@ model = dict(
     codec=dict(_delete_=True, type='BinnedCentroidCodec', bins=(80, 80), min_pixels=16),
     heads=dict(
         instance=dict(
-            loss_code=dict(_delete_=True, type='mmdet.CrossEntropyLoss'),
+            loss_code=dict(type='mmdet.CrossEntropyLoss'),
             loss_tv=dict(type='TotalVariationLoss', kind='cross_entropy'),
             loss_dice=None,
         ),
