@@ -1,6 +1,15 @@
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
 from .panel import contact_sheet, draw_panel, draw_side_by_side
-from .pictures import colours_of_truth, draw_class_probability, draw_instances, draw_votes, match_colours, mean_votes
+from .pictures import (
+    colours_of_truth,
+    draw_class_probability,
+    draw_instances,
+    draw_panoptic,
+    draw_scalar,
+    draw_votes,
+    match_colours,
+    mean_votes,
+)
 from .tables import markdown_table, print_table, write_csv
 
 __all__ = [
@@ -12,6 +21,8 @@ __all__ = [
     'draw_class_probability',
     'draw_instances',
     'draw_panel',
+    'draw_panoptic',
+    'draw_scalar',
     'draw_side_by_side',
     'draw_votes',
     'instance_colours',

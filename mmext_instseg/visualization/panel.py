@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,9 @@ def draw_panel(
     class_prob: Tensor | None = None,
     class_names: Sequence[str] = (),
     title: str = '',
+    pictures: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Path:
-    """Writes a PNG: image | displacement | votes and centres | classes | instances | ground truth, as far as given.
+    """Writes a PNG: image | displacement | votes and centres | other maps | classes | instances | ground truth, as far as given.
 
     Args:
         path: where to; its folder is made.
@@ -45,6 +47,7 @@ def draw_panel(
         class_prob: (C, h, w) of the thing classes, at any size.
         class_names: of the labels.
         title: of the picture.
+        pictures: title of the column -> (H, W, 3) uint8 RGB, of any size; see `pictures.py` for what draws them.
 
     Returns:
         The path.
@@ -55,6 +58,8 @@ def draw_panel(
     if displacement is not None:
         columns.append(lambda axes: _show_displacement(axes, displacement, foreground))
         columns.append(lambda axes: _show_centres(axes, image, displacement, foreground, instances, truth))
+    for name, picture in pictures.items():
+        columns.append(partial(_show, picture=picture, title=name, caption=''))
     if class_prob is not None:
         columns.append(lambda axes: _show_classes(axes, class_prob, names))
     if truth is None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..ops import joint_histogram, segment_mean, smooth_votes, vote_histogram
 from ..structures import InstanceMap
+from ..structures.results import INSTANCE_OFFSET
 from .colours import CLASS_COLOURS, UNMATCHED, instance_colours
 
 
@@ -40,10 +41,7 @@ def draw_instances(
     y, x = np.indices(ids.shape, sparse=True)
     hatch = (ids < 0) & ((x + y) // 4 % 2 == 0)
     picture[hatch] = 0.5 * picture[hatch] + 64
-    outline = np.zeros(ids.shape, dtype=bool)
-    outline[:, 1:] |= ids[:, 1:] != ids[:, :-1]
-    outline[1:] |= ids[1:] != ids[:-1]
-    picture[outline] = 0
+    picture[_outline(ids)] = 0
     return np.round(picture).astype(np.uint8)
 
 
@@ -134,6 +132,52 @@ def draw_class_probability(probability: Tensor, colours: np.ndarray = CLASS_COLO
     mixed = share @ np.asarray(colours, dtype=np.float64)[np.arange(share.shape[2]) % len(colours)]
     white = 255 * np.clip(1 - share.sum(axis=2, keepdims=True), 0, 1)
     return np.round(np.clip(mixed + white, 0, 255)).astype(np.uint8)
+
+
+def draw_scalar(values: Tensor, colormap: str = 'viridis', low: float | None = None, high: float | None = None) -> np.ndarray:
+    """Numbers as colours: (H, W) -> (H, W, 3) uint8 RGB; what isn't finite is grey.
+
+    Args:
+        colormap: a name of matplotlib's.
+        low, high: of the colours' ends; None: the 1st and 99th percentile, so that single values don't set the scale.
+    """
+    array = values.detach().double().cpu().numpy()
+    finite = np.isfinite(array)
+    seen = array[finite] if finite.any() else np.zeros(1)
+    low = float(np.percentile(seen, 1)) if low is None else low
+    high = float(np.percentile(seen, 99)) if high is None else high
+    share = np.clip((np.where(finite, array, low) - low) / max(high - low, 1e-9), 0, 1)
+    return np.where(finite[..., None], np.round(255 * mpl.colormaps[colormap](share)[..., :3]), 150).astype(np.uint8)
+
+
+def draw_panoptic(panoptic: Tensor, num_things: int, num_classes: int, offset: int = INSTANCE_OFFSET) -> np.ndarray:
+    """A panoptic map: stuff in the muted colour of its class, things in colours of their own, void white, borders black.
+
+    Args:
+        panoptic: (H, W) integers as mmdet's `pred_panoptic_seg`: class + offset * instance; `num_classes` is void.
+        num_things, num_classes: thing classes come first.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    ids = panoptic.cpu().numpy()
+    label = ids % offset
+    _, number = np.unique(np.where(label < num_things, ids, -1), return_inverse=True)
+    number = number.reshape(ids.shape)
+    things = instance_colours(int(number.max()) + 1)[number]
+    muted = 0.45 * CLASS_COLOURS + 0.55 * 128
+    picture = np.where((label < num_things)[..., None], things, muted[(label - num_things) % len(muted)])
+    picture = np.where((label >= num_classes)[..., None], 255, picture)
+    picture[_outline(ids)] = 0
+    return np.round(picture).astype(np.uint8)
+
+
+def _outline(ids: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels that differ from the one above or to the left."""
+    outline = np.zeros(ids.shape, dtype=bool)
+    outline[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    outline[1:] |= ids[1:] != ids[:-1]
+    return outline
 
 
 def _check_size(image: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -11,6 +11,8 @@ from mmext_instseg.visualization import (
     colours_of_truth,
     draw_class_probability,
     draw_instances,
+    draw_panoptic,
+    draw_scalar,
     draw_votes,
     instance_colours,
     match_colours,
@@ -137,3 +139,20 @@ def test_colours_of_truth():
     found = InstanceMap.from_ids(torch.tensor([[0, 1, 2, 2, 3, 3]]), torch.zeros(3))  # IoU 1/2: no match; 1; 1
     colours = colours_of_truth(found, truth)
     assert np.array_equal(colours[1:], instance_colours(3)[1:]) and np.array_equal(colours[0], UNMATCHED)
+
+
+def test_numbers_as_colours():
+    values = torch.tensor([[0.0, 1.0, float('inf'), 5.0]])
+    picture = draw_scalar(values, 'gray', low=0.0, high=1.0)
+    assert picture[0].tolist() == [[0] * 3, [255] * 3, [150] * 3, [255] * 3]
+    assert draw_scalar(torch.full((2, 2), float('nan'))).tolist() == [[[150] * 3] * 2] * 2
+    assert len(np.unique(draw_scalar(torch.arange(9.0).view(3, 3)).reshape(-1, 3), axis=0)) >= 8
+
+
+def test_panoptic_colours():
+    # two objects of class 0, stuff 1 and 2, void 3
+    panoptic = torch.tensor([[1000, 1000, 2000, 2000, 1, 1, 2, 2, 3, 3]]).repeat(2, 1)
+    picture = draw_panoptic(panoptic, num_things=1, num_classes=3)[1]
+    inner = picture[1::2]
+    assert len({tuple(one) for one in inner.tolist()}) == 5 and inner[4].tolist() == [255] * 3
+    assert picture[2::2].tolist() == [[0] * 3] * 4, 'borders'
