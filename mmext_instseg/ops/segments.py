@@ -41,19 +41,31 @@ def segment_geometry(ids: Tensor, num_segments: int) -> tuple[Tensor, Tensor, Te
         centroids (K, 2) float32, (x, y) means of pixel indices, exact to float32; 0 where the area is 0;
         boxes (K, 4) float32, (x1, y1, x2, y2) outer pixel edges; 0 where the area is 0.
     """
-    height, width = ids.shape
-    index = ids.clamp(min=0).flatten().long()
-    y, x = (grid.flatten() for grid in torch.meshgrid(_arange(height, ids), _arange(width, ids), indexing='ij'))
-    areas = segment_sum(torch.ones_like(index), index, num_segments + 1)[1:]
+    width = ids.shape[1]
+    start = _run_starts(ids)
+    index = ids.flatten()[start].clamp(min=0).long()
+    x, y = start % width, start // width
+    length = torch.diff(start, append=start.new_full((1,), ids.numel()))
+    last = x + length - 1
+    areas = segment_sum(length, index, num_segments + 1)[1:]
     # Integer sums are exact where float32 ones lose the last pixels of a large object.
-    sums = torch.stack([segment_sum(x, index, num_segments + 1)[1:], segment_sum(y, index, num_segments + 1)[1:]], dim=1)
+    sums = segment_sum(torch.stack([length * (x + last) // 2, length * y], dim=1), index, num_segments + 1)[1:]
     centroids = (sums.double() / areas.clamp(min=1)[:, None]).float()
     low, high = [], []
-    for axis in (x, y):
-        low.append(axis.new_zeros(num_segments + 1).scatter_reduce(0, index, axis, 'amin', include_self=False)[1:])
-        high.append(axis.new_zeros(num_segments + 1).scatter_reduce(0, index, axis, 'amax', include_self=False)[1:] + 1)
+    for first, end in ((x, last), (y, y)):
+        low.append(first.new_zeros(num_segments + 1).scatter_reduce(0, index, first, 'amin', include_self=False)[1:])
+        high.append(end.new_zeros(num_segments + 1).scatter_reduce(0, index, end, 'amax', include_self=False)[1:] + 1)
     boxes = torch.stack(low + high, dim=1).float() * (areas > 0)[:, None]
     return areas, centroids, boxes
+
+
+def _run_starts(ids: Tensor) -> Tensor:
+    """Flat indices where a run of one id begins, in each row anew: far fewer than pixels. All pixels on a device that would have to wait."""
+    if ids.device.type != 'cpu':
+        return _arange(ids.numel(), ids)
+    changes = torch.ones_like(ids, dtype=torch.bool)
+    torch.ne(ids[:, 1:], ids[:, :-1], out=changes[:, 1:])
+    return changes.flatten().nonzero()[:, 0]
 
 
 def _arange(end: int, like: Tensor) -> Tensor:
