@@ -32,7 +32,7 @@ CONTRACT = {
         'TotalVariationLoss',
         'VGGDeepLab',
     ],
-    'TASK_UTILS': ['DCMECodec'],
+    'TASK_UTILS': ['BinnedCentroidCodec', 'DCMECodec', 'DirectCentroidCodec', 'PECentroidCodec'],
     'DATASETS': ['CityscapesPanopticDataset', 'DepthDataset', 'ShapesDataset', 'ShapesPanopticDataset'],
     'TRANSFORMS': ['AlignedResize', 'DenseRandomCrop', 'DenseRandomFlip', 'GenerateInstanceMap', 'LoadDepthMap', 'PackDenseInputs'],
     'METRICS': [

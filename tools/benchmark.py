@@ -20,6 +20,7 @@ from rich.progress import track
 
 from mmext_instseg.engine.benchmark import (
     USUAL,
+    Measurement,
     Setting,
     attention_memory,
     attention_rows,
@@ -30,6 +31,7 @@ from mmext_instseg.engine.benchmark import (
     make_detector,
     measure,
     measurement_rows,
+    pe_decode_cases,
     plot_measurements,
     plot_race,
     prove_equal,
@@ -42,6 +44,7 @@ from mmext_instseg.visualization import markdown_table, print_table, write_csv
 EXAMPLE = """example:
   python tools/benchmark.py decode --out work_dirs/benchmark
   python tools/benchmark.py decode --sizes 1024x2048 --instances 1 100 --device cuda
+  python tools/benchmark.py pe_decode --pairs 1 --out work_dirs/benchmark
   python tools/benchmark.py solov2 --size 256x448 --out work_dirs/benchmark
   python tools/benchmark.py solov2 --device cuda --amp --rounds 20
 
@@ -51,6 +54,9 @@ then the process's own time counts, not the wall's. Memory is the most that torc
 not counted. With --out also tables (CSV and Markdown) and a plot."""
 DECODE = f"""Decoding of DCME against the same decoder as a loop over instances; ratios are baseline over ours. The first size is decoded
 with every number of instances, the other sizes with {USUAL}; about half of the pixels are foreground everywhere."""
+PE_DECODE = """Decoding of PE-centroid against a search of the whole grid by every pixel, and against a loop over instances; ratios are
+baseline over ours. About half of the pixels are foreground; the codes have noise of 0.1. The sizes and grids go in pairs; the whole grid of
+160x320 takes ten seconds a run on one core."""
 SOLOV2 = """mmdet's SOLOv2, AML-SOLOv2 step by step and mmdet's Mask R-CNN, all of depth 50, as ratios to the first. `plain` is our head in
 mmdet's network: with one state dict it must give the same outputs, losses and instances.
 
@@ -104,6 +110,13 @@ def parse_args() -> argparse.Namespace:
     one.add_argument('--sizes', nargs='+', type=image_size, default=sizes, metavar='HxW', help='default: 512x1024 256x512 1024x2048')
     one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100, 1000], metavar='K', help='default: 1 10 100 1000')
 
+    one = suites.add_parser('pe_decode', parents=[common], help='PE-centroid against searching all', description=PE_DECODE, **shown)
+    one.add_argument('--pairs', type=number, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
+    sizes, grids = [(480, 480), (448, 896)], [(80, 80), (160, 320)]
+    one.add_argument('--sizes', nargs='+', type=image_size, default=sizes, metavar='HxW', help='of the maps; default: 480x480 448x896')
+    one.add_argument('--grids', nargs='+', type=image_size, default=grids, metavar='RxC', help='rows x columns; default: 80x80 160x320')
+    one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100], metavar='K', help='default: 1 10 100')
+
     one = suites.add_parser('solov2', parents=[common], help="AML-SOLOv2 against mmdet's SOLOv2", description=SOLOV2, **shown)
     one.add_argument('--rounds', type=number, default=5, metavar='N', help='in which every model runs once (default: %(default)s)')
     one.add_argument('--size', type=image_size, default=(680, 1200), metavar='HxW', help="of the images (default: 680x1200, the paper's)")
@@ -138,6 +151,20 @@ def decode(args: argparse.Namespace) -> Found:
     return Found([rows], {'decode': rows}, f'{args.pairs} pairs of runs a row', plot)
 
 
+def pe_decode(args: argparse.Namespace) -> Found:
+    if len(args.sizes) != len(args.grids):
+        raise ValueError(f'--sizes and --grids go in pairs; these are {len(args.sizes)} and {len(args.grids)}')
+    measurements: dict[str, list[Measurement]] = {}
+    for baseline, case in pe_decode_cases(list(zip(args.sizes, args.grids, strict=True)), args.instances, args.device):
+        title = '{size}, {instances} instances, {baseline}'.format(**case.columns, baseline=baseline)
+        measurements.setdefault(baseline, []).append(measure(case, args.pairs, args.device, progress(title)))
+    tables = {f'pe_decode_{name.replace(" ", "_")}': measurement_rows(found, name) for name, found in measurements.items()}
+    first = len(args.instances)
+    series = {f'instances, {name}': [(one.columns['instances'], one) for one in found[:first]] for name, found in measurements.items()}
+    plot = partial(plot_measurements, series=series, baseline='brute force, loop')
+    return Found(list(tables.values()), tables, f'{args.pairs} pairs of runs a row', plot)
+
+
 def solov2(args: argparse.Namespace) -> Found:
     setting = Setting(args.size, args.instances, args.batch, args.device, args.amp)
     with contextlib.redirect_stdout(io.StringIO()):  # mmengine's loggers
@@ -156,7 +183,7 @@ def solov2(args: argparse.Namespace) -> Found:
     return Found([race_rows(laps), files['solov2_attention']], files, note, partial(plot_race, laps=laps, claim=CLAIM))
 
 
-SUITES = {'decode': decode, 'solov2': solov2}
+SUITES = {'decode': decode, 'pe_decode': pe_decode, 'solov2': solov2}
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def segment_geometry(ids: Tensor, num_segments: int) -> tuple[Tensor, Tensor, Te
 
 
 def _run_starts(ids: Tensor) -> Tensor:
-    """Flat indices where a run of one id begins, in each row anew: far fewer than pixels. All pixels on a device that would have to wait."""
+    """Flat indices where a run of one id begins, in each row anew: far fewer than pixels. On a GPU, that would have to wait, all pixels."""
     if ids.device.type != 'cpu':
         return _arange(ids.numel(), ids)
     changes = torch.ones_like(ids, dtype=torch.bool)

@@ -3,6 +3,7 @@ from .complexity import Complexity, complexity_rows, count_complexity
 from .decode import USUAL, decode_by_loop, decode_cases
 from .detectors import Detector, Setting, build_model, make_detector, read_model
 from .measurement import Case, Measurement, describe_machine, measure
+from .pe_decode import decode_pe_by_loop, pe_decode_cases
 from .race import Lap, check_results, prove_equal, run_race
 from .race_report import attention_rows, lap_rows, plot_race, race_rows
 from .report import measurement_rows, plot_measurements
@@ -24,11 +25,13 @@ __all__ = [
     'count_complexity',
     'decode_by_loop',
     'decode_cases',
+    'decode_pe_by_loop',
     'describe_machine',
     'lap_rows',
     'make_detector',
     'measure',
     'measurement_rows',
+    'pe_decode_cases',
     'plot_measurements',
     'plot_race',
     'prove_equal',
