@@ -23,7 +23,8 @@ def mask_moments(masks: Tensor) -> tuple[Tensor, Tensor]:
     """
     num, height, width = masks.shape
     padded = F.pad(masks, (0, -width % 8)) if width % 8 else masks
-    words = padded.flatten().view(torch.int64).view(num, height, -(-width // 8))
+    words = padded.contiguous().flatten()
+    words = (words.clone() if words.storage_offset() % 8 else words).view(torch.int64).view(num, height, -(-width // 8))
     cols = torch.stack([part.sum(1).view(torch.uint8) for part in words.split(255, 1)]).sum(0)
     rows = torch.stack([part.sum(2, keepdim=True).view(torch.uint8) for part in words.split(255, 2)]).sum((0, 3))
     x, y = (torch.arange(count.shape[1], device=masks.device) for count in (cols, rows))

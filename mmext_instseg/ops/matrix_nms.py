@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_EXACT = 2**24  # float32 counts exactly up to here
+_CHUNK = 2**18  # pixels at a time; float32 counts exactly up to 2^24
 
 
 def mask_intersections(masks: Tensor) -> Tensor:
@@ -13,13 +13,13 @@ def mask_intersections(masks: Tensor) -> Tensor:
         masks: (K, ...) bool.
 
     Returns:
-        (K, K) int64. Temporary memory: 4 bytes * K * min(pixels, 2^24).
+        (K, K) int64. Temporary memory: 4 bytes * K * min(pixels, 2^18).
     """
     flat = masks.flatten(1)
     total = torch.zeros((flat.shape[0], flat.shape[0]), dtype=torch.int64, device=masks.device)
     with torch.autocast(masks.device.type, enabled=False):  # float16 overflows at 65,504 pixels
-        for start in range(0, flat.shape[1], _EXACT):
-            chunk = flat[:, start : start + _EXACT].float()
+        for start in range(0, flat.shape[1], _CHUNK):
+            chunk = flat[:, start : start + _CHUNK].float()
             total += (chunk @ chunk.T).long()
     return total
 

@@ -231,7 +231,7 @@ def test_matching_decodes_contested_cells_alone_in_bounded_pieces(monkeypatch, d
     head = excite(build(small_config()))
     feats = pyramid(64, 64, num=1)
     head.loss(feats, [make_sample(scene('one', 64, 64))])
-    assert decoded == [0, decoded[1]] and decoded[1] > 0  # nothing to compare, then the positive cells
+    assert len(decoded) == 1 and decoded[0] > 0  # nothing to compare, only the positive cells
     decoded.clear()
     whole = head.loss(feats, [crossing_sample()])
     assert decoded == [16, 8]

@@ -71,3 +71,11 @@ def test_enlarging_in_pieces(monkeypatch):
 def test_enlarging_nothing():
     empty = enlarge_masks(torch.zeros(0, 6, 7), 4, (22, 27), (31, 40), 0.5)
     assert empty.shape == (0, 31, 40) and empty.dtype == torch.bool
+
+
+def test_moments_of_a_part_of_a_stack():
+    """Views that don't start at a multiple of eight bytes."""
+    stack = torch.rand(3, 3, 8, generator=torch.Generator().manual_seed(0)) > 0.5
+    flat = torch.cat([torch.zeros(3, dtype=torch.bool), stack.flatten()])[3:].view(3, 3, 8)
+    assert flat.storage_offset() == 3
+    assert all(torch.equal(a, b) for a, b in zip(mask_moments(flat), mask_moments(stack), strict=True))

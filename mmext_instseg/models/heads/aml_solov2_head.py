@@ -49,8 +49,8 @@ class AMLSOLOV2Head(SOLOV2Head):
     gradient and `_MATCHING_PIXELS` at a time, 12 bytes each (200 MB).
 
     Args:
-        mask_feature_head: with `type` a module from the registry (such as CSMF), called with all inputs, that has `out_channels` and
-            `mask_stride`; without, the arguments of mmdet's MaskFeatModule, which gets the first L inputs.
+        mask_feature_head: with `type` a module from the registry (such as CSMF), built with `in_channels` and called with all inputs,
+            that has `out_channels` and `mask_stride`; without, the arguments of mmdet's MaskFeatModule, which gets the first L inputs.
         matching: 'minimum' is the paper's; 'none' is mmdet's assignment.
         literal_loss: train on Eq. 3 itself at positive cells, as the paper says. By default Eq. 3 selects, and L_cate + lambda L_mask
             trains: the sigmoids' gradients vanish where the losses are large (ours).
@@ -167,6 +167,8 @@ class AMLSOLOV2Head(SOLOV2Head):
     def _match(self, candidates: Candidates, kernels: Tensor, classes: Tensor, feats: Tensor, instances: Instances) -> Candidates:
         """One candidate a cell, by Eq. 3; only contested cells are looked at."""
         rows = contested(candidates.cell, len(classes))
+        if not len(rows):
+            return candidates  # mmcv's focal loss on a GPU takes no empty input
         rivals = candidates[rows]
         cls_loss = self._cls_loss(classes[rivals.cell], instances.labels[rivals.instance])
         at_once = max(1, _MATCHING_PIXELS // feats[0, 0].numel())
