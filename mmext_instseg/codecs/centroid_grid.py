@@ -10,12 +10,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops import find_peaks, segment_sum, smooth_votes
 from ..structures import InstanceMap
 from .base import BaseCodec
+from .near_nms import near_nms, near_sum, rank_in_image
 
 Values = tuple[Tensor, Tensor]
 
@@ -31,15 +31,15 @@ class CentroidGridCodec(BaseCodec):
     2. The pixels of each cell are counted and smoothed within `peak_radius`; maxima of at least `min_pixels` are candidates.
     3. Soft assignment: the mask of a candidate is all pixels that chose a cell within `near_radius` of it, so masks overlap. Its score
        is 1 - mean distance of these pixels to the cells they chose / the maximum. Matrix NMS (Gaussian, sigma 2) lowers it by the overlap
-       with better candidates of the image; those that keep less than `nms_threshold` of it go, and all but the best `max_instances`.
-    4. A pixel joins the survivor with the highest affinity, or void. Instances below `min_pixels` are dropped. The score is 1 - mean
-       distance of the pixels to the instance's own cell / the maximum, times what NMS left of 1.
+       with better candidates of the image; those that keep less than `nms_threshold` of it go.
+    4. A pixel joins the survivor with the highest affinity, or void. The score of an instance is 1 - mean distance of its pixels to its own
+       cell / the maximum, times what NMS left of 1. The best `max_instances` with at least `min_pixels` stay.
 
     `decode(encode(x)) == x` where the cells of all centroids are more than max(2 `peak_radius`, `near_radius`) apart along x or y. Nearer
     ones may merge; an object is never split. A network's maps need `min_pixels` of about 10: where codes blur into each other, pixels
     choose stray cells.
 
-    Time: M * (R + C), and M * K for those pixels that chose no survivor's cell. Memory: 60 bytes * M; 4 bytes * 2^17 affinities twice, 2^26
+    Time: M * (R + C), and M * K for those pixels that chose no survivor's cell. Memory: 60 bytes * M; 8 bytes * 2^18 affinities, 2^26
     on a GPU; 50 bytes * N * (4 `near_radius` + 1)^2.
 
     Args:
@@ -169,8 +169,6 @@ class CentroidGridCodec(BaseCodec):
         score = 1 - total / near.clamp(min=1)
         factor = near_nms(votes, peaks, score, self.near_radius).float()
         keep = factor >= self.nms_threshold
-        if self.max_instances is not None:
-            keep &= rank_in_image(score * factor, peaks[:, 0], num) < self.max_instances
         return peaks[keep], factor[keep]
 
     def _join(self, maps: dict[str, Tensor], image: Tensor, pixel: Tensor, cell: Tensor, distance: Tensor, survivors: Tensor) -> Tensor:
@@ -200,6 +198,8 @@ class CentroidGridCodec(BaseCodec):
         areas = segment_sum(torch.ones_like(owner), owner, len(survivors) + 1)[1:]
         score = (1 - segment_sum(distance, owner, len(survivors) + 1)[1:] / areas.clamp(min=1)) * factor
         keep = areas >= self.min_pixels
+        if self.max_instances is not None:
+            keep &= rank_in_image(torch.where(keep, score, -1), survivors[:, 0], len(foreground)) < self.max_instances
         per_image = segment_sum(keep.long(), survivors[:, 0], len(foreground))
         before = (per_image.cumsum(0) - per_image)[survivors[:, 0]]
         number = torch.where(keep, keep.cumsum(0) - before, 0)
@@ -240,74 +240,3 @@ def normalise(instances: InstanceMap) -> Tensor:
     """(K, 2) float64 (u, v) of the centroids in [-1, 1]: 2 (x + 0.5) / W - 1, with the map's own size."""
     height, width = instances.shape
     return (2 * instances.centroids.double() + 1) / torch.tensor([width, height], device=instances.device) - 1
-
-
-def _disc(radius: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(D,) offsets (rows), (D,) (columns) within a radius."""
-    span = torch.arange(-radius, radius + 1, device=device)
-    dy, dx = (grid.flatten() for grid in torch.meshgrid(span, span, indexing='ij'))
-    return dy, dx
-
-
-def _window(values: Tensor, cells: Tensor, radius: int) -> Tensor:
-    """(N, (2 * radius + 1)^2) values around cells (N, 3) of (B, R, C), 0 outside."""
-    span = torch.arange(2 * radius + 1, device=cells.device)
-    padded = F.pad(values, (radius,) * 4)
-    image, row, col = cells.unbind(1)
-    return padded[image[:, None, None], row[:, None, None] + span[:, None], col[:, None, None] + span].flatten(1)
-
-
-def near_sum(values: Tensor, cells: Tensor, radius: int) -> Tensor:
-    """Sums of the values within a radius of cells.
-
-    Args:
-        values: (B, R, C).
-        cells: (N, 3) (image, row, column).
-
-    Returns:
-        (N,) float64.
-    """
-    dy, dx = _disc(radius, cells.device)
-    return (_window(values, cells, radius) * (dy**2 + dx**2 <= radius**2)).double().sum(dim=1)
-
-
-def near_nms(votes: Tensor, cells: Tensor, scores: Tensor, radius: int, sigma: float = 2.0) -> Tensor:
-    """Factors of matrix NMS (Gaussian) between candidates whose masks are all votes within a radius of their cells.
-
-    The same as `ops.matrix_nms` of those masks, without making them: candidates further than 2 * radius apart share nothing, so that N *
-    (4 * radius + 1)^2 pairs are all, and what two masks share is a sum of few cells.
-
-    Args:
-        votes: (B, R, C) int64.
-        cells: (N, 3) (image, row, column), each at most once.
-        scores: (N,); of two equal ones the earlier is the better.
-
-    Returns:
-        (N,) float64 in (0, 1].
-    """
-    dy, dx = _disc(radius, cells.device)
-    far_y, far_x = _disc(2 * radius, cells.device)
-    disc = dy**2 + dx**2 <= radius**2
-    lens = disc[:, None] & ((dy[:, None] - far_y) ** 2 + (dx[:, None] - far_x) ** 2 <= radius**2)
-    around = _window(votes, cells, radius).double()
-    shared, areas = around @ lens.double(), around @ disc.double()
-    number = torch.zeros_like(votes)
-    order = torch.argsort(scores, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(0, order, torch.arange(1, len(order) + 1, device=order.device))
-    number[tuple(cells.unbind(1))] = rank
-    other = _window(number, cells, 2 * radius)  # rank of the candidate there, 0: none
-    better = (other > 0) & (other < rank[:, None])
-    ranked = F.pad(areas[order], (1, 0))
-    iou = torch.where(better, shared / (areas[:, None] + ranked[other] - shared).clamp(min=1), 0.0)
-    covered = iou.amax(dim=1)
-    decay = torch.exp(-sigma * (iou**2 - F.pad(covered[order], (1, 0))[other] ** 2))
-    return torch.where(better, decay, 1.0).amin(dim=1).clamp(max=1)
-
-
-def rank_in_image(scores: Tensor, image: Tensor, num: int) -> Tensor:
-    """(N,) rank of each score among those of its image, from 0; of two equal ones the earlier is first."""
-    order = torch.argsort(scores, descending=True, stable=True)
-    order = order[torch.argsort(image[order], stable=True)]
-    size = segment_sum(torch.ones_like(image), image, num)
-    place = torch.arange(len(image), device=image.device) - (size.cumsum(0) - size)[image[order]]
-    return torch.empty_like(place).scatter_(0, order, place)
