@@ -38,6 +38,7 @@ from mmext_instseg.engine.benchmark import (
     race_rows,
     read_model,
     run_race,
+    target_cases,
 )
 from mmext_instseg.visualization import markdown_table, print_table, write_csv
 
@@ -45,6 +46,7 @@ EXAMPLE = """example:
   python tools/benchmark.py decode --out work_dirs/benchmark
   python tools/benchmark.py decode --sizes 1024x2048 --instances 1 100 --device cuda
   python tools/benchmark.py pe_decode --pairs 1 --out work_dirs/benchmark
+  python tools/benchmark.py targets --out work_dirs/benchmark
   python tools/benchmark.py solov2 --size 256x448 --out work_dirs/benchmark
   python tools/benchmark.py solov2 --device cuda --amp --rounds 20
 
@@ -57,6 +59,8 @@ with every number of instances, the other sizes with {USUAL}; about half of the 
 PE_DECODE = """Decoding of PE-centroid against a search of the whole grid by every pixel, and against a loop over instances; ratios are
 baseline over ours. About half of the pixels are foreground; the codes have noise of 0.1. The sizes and grids go in pairs; the whole grid of
 160x320 takes ten seconds a run on one core."""
+TARGETS = """SOLO's targets of a batch, from annotations to cells and masks, against mmdet's, instance by instance; ratios are baseline over
+ours. A fifth of the instances shares its centre with another one."""
 SOLOV2 = """mmdet's SOLOv2, AML-SOLOv2 step by step and mmdet's Mask R-CNN, all of depth 50, as ratios to the first. `plain` is our head in
 mmdet's network: with one state dict it must give the same outputs, losses and instances.
 
@@ -117,6 +121,12 @@ def parse_args() -> argparse.Namespace:
     one.add_argument('--grids', nargs='+', type=image_size, default=grids, metavar='RxC', help='rows x columns; default: 80x80 160x320')
     one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100], metavar='K', help='default: 1 10 100')
 
+    one = suites.add_parser('targets', parents=[common], help="SOLO's targets against mmdet's", description=TARGETS, **shown)
+    one.add_argument('--pairs', type=number, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
+    one.add_argument('--size', type=image_size, default=(800, 1344), metavar='HxW', help='of the images (default: 800x1344)')
+    one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100], metavar='K', help='an image; default: 1 10 100')
+    one.add_argument('--batch', type=number, default=2, metavar='N', help='images (default: %(default)s)')
+
     one = suites.add_parser('solov2', parents=[common], help="AML-SOLOv2 against mmdet's SOLOv2", description=SOLOV2, **shown)
     one.add_argument('--rounds', type=number, default=5, metavar='N', help='in which every model runs once (default: %(default)s)')
     one.add_argument('--size', type=image_size, default=(680, 1200), metavar='HxW', help="of the images (default: 680x1200, the paper's)")
@@ -165,6 +175,15 @@ def pe_decode(args: argparse.Namespace) -> Found:
     return Found(list(tables.values()), tables, f'{args.pairs} pairs of runs a row', plot)
 
 
+def targets(args: argparse.Namespace) -> Found:
+    measurements = []
+    for case in target_cases(args.size, args.instances, args.batch, args.device):
+        measurements.append(measure(case, args.pairs, args.device, progress('{instances} instances'.format(**case.columns))))
+    rows = measurement_rows(measurements, 'mmdet')
+    series = {'instances': [(one.columns['instances'], one) for one in measurements]}
+    return Found([rows], {'targets': rows}, f'{args.pairs} pairs of runs a row', partial(plot_measurements, series=series, baseline='mmdet'))
+
+
 def solov2(args: argparse.Namespace) -> Found:
     setting = Setting(args.size, args.instances, args.batch, args.device, args.amp)
     with contextlib.redirect_stdout(io.StringIO()):  # mmengine's loggers
@@ -183,7 +202,7 @@ def solov2(args: argparse.Namespace) -> Found:
     return Found([race_rows(laps), files['solov2_attention']], files, note, partial(plot_race, laps=laps, claim=CLAIM))
 
 
-SUITES = {'decode': decode, 'pe_decode': pe_decode, 'solov2': solov2}
+SUITES = {'decode': decode, 'pe_decode': pe_decode, 'targets': targets, 'solov2': solov2}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from .pe_decode import decode_pe_by_loop, pe_decode_cases
 from .race import Lap, check_results, prove_equal, run_race
 from .race_report import attention_rows, lap_rows, plot_race, race_rows
 from .report import measurement_rows, plot_measurements
+from .targets import target_cases
 
 __all__ = [
     'USUAL',
@@ -38,4 +39,5 @@ __all__ = [
     'race_rows',
     'read_model',
     'run_race',
+    'target_cases',
 ]
