@@ -78,16 +78,19 @@ def _loop(codec: PECentroidCodec, maps: dict[str, Tensor], foreground: Tensor) -
         affinity = torch.where(cell == row * codec.grid[1] + col, torch.inf, affinity)  # a pixel in the very cell has none nearer
         nearer = (affinity > nearest) & (cell < codec.grid[0] * codec.grid[1])
         nearest, owner = torch.where(nearer, affinity, nearest), torch.where(nearer, number, owner)
-    ids, scores = torch.zeros_like(foreground, dtype=torch.int32), []
+    groups = []
     for number, (row, col, factor) in enumerate(survivors, start=1):
         mine = owner == number
         area = int(mine.sum())
-        if area < codec.min_pixels:
-            continue
-        at = [torch.full((area,), index, device=cell.device) for index in (col, row)]
-        scores.append((1 - codec.distance((values[0][:, mine], values[1][:, mine]), *at).mean()) * factor)
-        ids.flatten()[pixel[mine]] = len(scores)
-    return InstanceMap.from_ids(ids, ids.new_zeros(len(scores)), torch.stack(scores) if scores else distance.new_zeros(0))
+        if area >= codec.min_pixels:
+            at = [torch.full((area,), index, device=cell.device) for index in (col, row)]
+            missed = codec.distance((values[0][:, mine], values[1][:, mine]), *at).mean()
+            groups.append((float((1 - missed) * factor), number, pixel[mine]))
+    best = sorted(sorted(groups, key=lambda one: -one[0])[: codec.max_instances], key=lambda one: one[1])
+    ids = torch.zeros(foreground.shape, dtype=torch.int32, device=cell.device)
+    for number, (_, _, pixels) in enumerate(best, start=1):
+        ids.view(-1)[pixels] = number
+    return InstanceMap.from_ids(ids, ids.new_zeros(len(best)), distance.new_tensor([score for score, _, _ in best]))
 
 
 def _loop_over_candidates(codec: PECentroidCodec, cell: Tensor, distance: Tensor) -> list[tuple[int, int, float]]:
@@ -101,12 +104,12 @@ def _loop_over_candidates(codec: PECentroidCodec, cell: Tensor, distance: Tensor
     for row, col in peaks:
         near = (cell // cols - row) ** 2 + (cell % cols - col) ** 2 <= codec.near_radius**2
         masks.append(near & (cell < rows * cols))
-        scores.append(1 - distance[masks[-1]].double().mean().float())
-    score = torch.stack(scores)
+        scores.append(1 - distance[masks[-1]].double().sum() / masks[-1].sum().clamp(min=1))
+    # The factors depend on the order of the scores alone, and 0 would hide them
+    score = 1 / (2.0 + torch.stack(scores).argsort(descending=True, stable=True).argsort())
     decayed = matrix_nms(torch.stack(masks)[:, None], torch.zeros_like(score, dtype=torch.int64), score)
-    best = set(decayed.argsort(descending=True, stable=True)[: codec.max_instances].tolist())
     found = [(*peak, factor) for peak, factor in zip(peaks, (decayed / score).tolist(), strict=True)]
-    return [one for number, one in enumerate(found) if number in best and one[2] >= codec.nms_threshold]
+    return [one for one in found if one[2] >= codec.nms_threshold]
 
 
 def find_score_difference(found: Sequence[InstanceMap], expected: Sequence[InstanceMap], name: str, count: int) -> str | None:
