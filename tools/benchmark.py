@@ -181,7 +181,8 @@ def targets(args: argparse.Namespace) -> Found:
         measurements.append(measure(case, args.pairs, args.device, progress('{instances} instances'.format(**case.columns))))
     rows = measurement_rows(measurements, 'mmdet')
     series = {'instances': [(one.columns['instances'], one) for one in measurements]}
-    return Found([rows], {'targets': rows}, f'{args.pairs} pairs of runs a row', partial(plot_measurements, series=series, baseline='mmdet'))
+    plot = partial(plot_measurements, series=series, baseline='mmdet')
+    return Found([rows], {'targets': rows}, f'{args.pairs} pairs of runs a row', plot)
 
 
 def solov2(args: argparse.Namespace) -> Found:

@@ -1,17 +1,19 @@
-"""Pictures of what a model finds: image, displacement field, votes and centres, classes, instances, and the ground truth."""
+"""Pictures of what a model finds: image, its dense maps, classes, panoptic result, instances, and the ground truth."""
 
 import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from _model import add_arguments, load_model, open_samples
 from mmengine.dataset import pseudo_collate
 from rich.progress import track
 
+from mmext_instseg.codecs import CentroidGridCodec
 from mmext_instseg.models.detectors import BottomUpSegmentor
-from mmext_instseg.ops import sample_bilinear
-from mmext_instseg.visualization import contact_sheet, draw_panel
+from mmext_instseg.ops import edge_distance, edge_weight, sample_bilinear
+from mmext_instseg.visualization import contact_sheet, draw_panel, draw_panoptic, draw_scalar
 
 EXAMPLE = """example:
   python tools/draw_results.py configs/dcme/dcme_tiny_shapes.py work_dirs/first/iter_500.pth --out pictures --num 8
@@ -39,19 +41,22 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
     data = model.data_preprocessor(pseudo_collate([packed]), False)
     inputs, samples = data['inputs'], data['data_samples']
     shape, (height, width) = tuple(inputs.shape[-2:]), samples[0].img_shape[:2]
-    maps = model.predict_maps(inputs, samples)
+    heads = model.predict_heads(inputs)
+    maps = model.choose_maps(heads, samples, shape)
     found = model.instances_from_maps(maps, samples, shape, rescale=False)[0].cpu()
     displacement = None
     if 'displacement' in maps:
         vectors = maps['displacement'][0]
         pixels = vectors.new_tensor([shape[1] / vectors.shape[2], shape[0] / vectors.shape[1]]) * model.codec.unit  # a map pixel's
         displacement = sample_bilinear(vectors * pixels.view(2, 1, 1), (height, width), (height / shape[0], width / shape[1])).cpu()
-    things = model.heads['semantic'].num_things_classes
-    probability = maps['class_prob'][0, :things]
-    # Without the padding
-    rows, columns = (
-        max(round(full * part / whole), 1) for full, part, whole in zip(probability.shape[1:], (height, width), shape, strict=True)
-    )
+    probability = None
+    if 'class_prob' in maps:
+        things = model.heads['semantic'].num_things_classes
+        probability = without_padding(maps['class_prob'][0, :things], samples[0], shape).cpu()
+    pictures = other_pictures(model, maps, samples[0], shape)
+    if model.test_settings.panoptic:
+        head, result = model.heads['semantic'], model.results_from_maps(heads, samples, shape, rescale=False)[0]
+        pictures['panoptic'] = draw_panoptic(result.pred_panoptic_seg.sem_seg[0], head.num_things_classes, head.num_classes)
     truth = samples[0].get('gt_instance_map')
     return draw_panel(
         path,
@@ -59,10 +64,35 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
         found,
         truth=None if truth is None else truth.crop((height, width)).cpu(),
         displacement=displacement,
-        class_prob=probability[:, :rows, :columns].cpu(),
-        class_names=model.dataset_meta.get('classes', ())[:things],
+        class_prob=probability,
+        class_names=model.dataset_meta.get('classes', ())[: len(probability) if probability is not None else 0],
         title=title,
+        pictures=pictures,
     )
+
+
+def other_pictures(model: BottomUpSegmentor, maps: dict[str, torch.Tensor], sample, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Centroids that codes name, the weights of their loss (Eq. 5), depth: as far as the model has them."""
+    pictures = {}
+    if isinstance(model.codec, CentroidGridCodec):
+        colours = without_padding(model.codec.colours(maps)[0], sample, shape)
+        pictures['centroid code (red: x, green: y)'] = (255 * colours).round().byte().permute(1, 2, 0).cpu().numpy()
+        edge = model.heads['instance'].edge
+        if edge is not None and 'gt_instance_map' in sample:
+            ids = sample.gt_instance_map.resize(tuple(maps[next(iter(model.codec.channels))].shape[-2:])).ids
+            weight = edge_weight(edge_distance(ids[None]), **edge)[0]
+            pictures['weight of the loss'] = draw_scalar(without_padding(weight, sample, shape), low=0, high=1)
+    if 'depth' in maps:
+        pictures['depth'] = draw_scalar(without_padding(maps['depth'][0, 0], sample, shape), 'magma')
+    return pictures
+
+
+def without_padding(values: torch.Tensor, sample, shape: tuple[int, int]) -> torch.Tensor:
+    """The part (..., h, w) of a map over the batch's input (H, W) that shows the image."""
+    rows, cols = (
+        max(round(full * part / whole), 1) for full, part, whole in zip(values.shape[-2:], sample.img_shape[:2], shape, strict=True)
+    )
+    return values[..., :rows, :cols]
 
 
 def main() -> None:

@@ -129,6 +129,19 @@ class CentroidGridCodec(BaseCodec):
             owner = self._join(maps, image, pixel, cell, distance, survivors)
         return self._group(survivors, factor, owner, distance, foreground, (image, pixel))
 
+    def colours(self, maps: dict[str, Tensor]) -> Tensor:
+        """(B, 3, H, W) float32 in [0, 1], for pictures: the column (red) and row (green) that each pixel names; void is black."""
+        num, _, height, width = maps[next(iter(self.channels))].shape
+        image, pixel = (index.flatten() for index in torch.meshgrid(torch.arange(num), torch.arange(height * width), indexing='ij'))
+        device = next(iter(maps.values())).device
+        cell, _ = self.choose(maps, image.to(device), pixel.to(device))
+        rows, cols = self.grid
+        named = torch.stack(
+            [cell % cols / max(cols - 1, 1), cell // cols % rows / max(rows - 1, 1), torch.full_like(cell, 1, dtype=torch.float32)]
+        )
+        shown = torch.where(cell < num * rows * cols, named * torch.tensor([1.0, 1.0, 0.5], device=device)[:, None], 0.0)
+        return shown.view(3, num, height, width).movedim(0, 1)
+
     def parts(self, maps: dict[str, Tensor], image: Tensor, pixel: Tensor, step: int) -> Iterator[tuple[int, slice, Values]]:
         """(image, which of the M pixels, their values), at most `step` pixels of one image at a time; arguments as `choose`."""
         num, start = len(next(iter(maps.values()))), 0

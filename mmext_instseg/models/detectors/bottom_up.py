@@ -145,7 +145,7 @@ class BottomUpSegmentor(BaseDetector):
 
     def predict_maps(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> dict[str, Tensor]:
         """All maps by name, (B, C, h, w) float32 at the heads' own sizes; heads named by `test_cfg.true_maps` give the truth."""
-        return self._choose_maps(self.predict_heads(batch_inputs), batch_data_samples, _size(batch_inputs), self.test_settings)
+        return self.choose_maps(self.predict_heads(batch_inputs), batch_data_samples, _size(batch_inputs))
 
     def results_from_maps(
         self,
@@ -165,7 +165,7 @@ class BottomUpSegmentor(BaseDetector):
             rescale: results at the original size of the image, not at that of the input without padding.
         """
         settings = settings or self.test_settings
-        maps = self._choose_maps(head_maps, batch_data_samples, shape, settings)
+        maps = self.choose_maps(head_maps, batch_data_samples, shape, settings)
         found = self.instances_from_maps(maps, batch_data_samples, shape, settings, rescale)
         for index, (sample, instances) in enumerate(zip(batch_data_samples, found, strict=True)):
             sample.pred_instances = to_pred_instances(instances)
@@ -208,10 +208,15 @@ class BottomUpSegmentor(BaseDetector):
             found.append(one.compact())
         return found
 
-    def _choose_maps(
-        self, head_maps: dict[str, dict[str, Tensor]], batch_data_samples: list | None, shape: tuple[int, int], settings: TestSettings
+    def choose_maps(
+        self,
+        head_maps: dict[str, dict[str, Tensor]],
+        batch_data_samples: list | None,
+        shape: tuple[int, int],
+        settings: TestSettings | None = None,
     ) -> dict[str, Tensor]:
-        """All maps by name, those of the heads in `true_maps` from the ground truth."""
+        """All maps by name, those of the heads in `true_maps` from the ground truth; arguments as `results_from_maps`."""
+        settings = settings or self.test_settings
         maps: dict[str, Tensor] = {}
         for name, found in head_maps.items():
             if name in settings.true_maps:

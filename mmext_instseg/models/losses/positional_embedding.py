@@ -16,8 +16,8 @@ class PositionalEmbeddingLoss(nn.Module):
     image). Where prediction and target agree the norm has no derivative; it counts as 0.
 
     Args:
-        parts: into how many equal parts the channels are split: 2, u and v. With 1 it is the distance of the whole vectors, for the RGB codes
-            of Appendix C.
+        parts: into how many equal parts the channels are split: 2, u and v. With 1 it is the distance of the whole vectors, for the RGB
+            codes of Appendix C.
         loss_weight: factor of the loss.
     """
 
