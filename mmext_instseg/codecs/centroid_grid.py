@@ -228,6 +228,7 @@ def _room(device: torch.device, width: int) -> int:
     return max((2**18 if device.type == 'cpu' else 2**26) // max(width, 1) // 64, 1) * 64
 
 
+@torch.no_grad()
 def first_maximum(values: Tensor) -> tuple[Tensor, Tensor]:
     """Maximum of each column and the first row that has it, in torch's vectorised operations: twice as fast on a CPU as `max(dim=0)`.
 
