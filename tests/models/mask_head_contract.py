@@ -96,6 +96,35 @@ class MaskHeadContract:
     def test_ignored_pixels_cost_nothing(self, head):
         assert all(value == 0 for value in self.loss_of(head, ['ignored', 'ignored']).values())
 
+    def test_the_losses_of_a_batch_are_those_of_its_images(self, head):
+        """A crowd region in the second image alone; 'one' claims 1 cell of level 1 and 4 of level 2, in both."""
+        excite(head)
+        ids, feats = scene('one', 64, 96), pyramid(64, 96)
+        crowded = ids.clone()
+        crowded[:, 64:] = -1
+        samples = [make_sample(ids), make_sample(crowded)]
+        batch = head.loss(feats, samples)
+        first, second = (head.loss(tuple(one[i : i + 1] for one in feats), samples[i : i + 1]) for i in range(2))
+        torch.testing.assert_close(10 * batch['loss_mask'], 5 * (first['loss_mask'] + second['loss_mask']))
+        torch.testing.assert_close(11 * batch['loss_cls'], 6 * (first['loss_cls'] + second['loss_cls']))
+
+    def test_the_results_of_a_batch_are_those_of_its_images(self, head):
+        kernels, classes, feats = excite(head)(pyramid(64, 96))
+        metas = [make_sample(scene('one', 64, 96)).metainfo, dict(img_shape=(50, 70), ori_shape=(100, 140))]
+        for i, result in enumerate(head.predict_by_feat(kernels, classes, feats, metas)):
+            alone = ([level[i : i + 1] for level in kernels], [level[i : i + 1] for level in classes], feats[i : i + 1])
+            (expected,) = head.predict_by_feat(*alone, metas[i : i + 1])
+            assert len(result) > 5
+            assert all(torch.equal(result[name], expected[name]) for name in ('masks', 'bboxes', 'labels', 'scores'))
+
+    @pytest.mark.parametrize('kinds', [['none', 'none'], ['none', 'one']])
+    def test_losses_get_no_empty_input_for_want_of_contested_cells(self, head, kinds):
+        """mmcv's focal loss on a GPU raises on one."""
+        sizes = []
+        head.loss_cls.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+        self.loss_of(head, kinds)
+        assert sizes == [2 * 360]
+
     def test_odd_sizes_in_a_padded_batch(self, head):
         losses = self.loss_of(head, ['one', 'none'], (37, 53), (64, 64))
         assert all(torch.isfinite(value) for value in losses.values())

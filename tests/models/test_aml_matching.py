@@ -1,7 +1,7 @@
 import math
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmext_instseg.models.heads.aml_matching import combined_loss, contested, minimum_of_cell
@@ -39,6 +39,7 @@ def test_ties_go_to_the_smaller_sum_then_to_the_earlier():
 losses = st.floats(0, 50, width=32)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), losses, losses), max_size=30))
 def test_equals_a_loop(rows):
     cell = torch.tensor([row[0] for row in rows], dtype=torch.int64)

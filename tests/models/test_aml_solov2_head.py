@@ -12,6 +12,7 @@ from torch import nn
 
 from mmext_instseg.models.heads import aml_solov2_head
 from mmext_instseg.models.heads.aml_solov2_head import dynamic_conv, flatten_levels
+from mmext_instseg.models.losses import reduction
 from mmext_instseg.ops import mask_boxes
 
 PLAIN = dict(matching='none', loss_mask=dict(type='DiceLoss', use_sigmoid=True, loss_weight=3.0))
@@ -114,11 +115,25 @@ def test_losses_equal_mmdets_where_cells_are_contested_too(pair):
         torch.testing.assert_close(ours[name], value)
 
 
-@pytest.mark.parametrize('ori_shape', [(60, 90), (45, 71), (120, 180)])
-def test_results_equal_mmdets(pair, ori_shape):
+@pytest.mark.parametrize(
+    ('ori_shape', 'changes'),
+    [
+        ((60, 90), {}),
+        ((45, 71), dict(mask_thr=0.3)),
+        ((120, 180), dict(sigma=0.5)),
+        ((60, 90), dict(kernel='linear')),
+        ((60, 90), dict(filter_thr=0.3)),
+        ((60, 90), dict(nms_pre=-1, filter_thr=-1, max_per_img=-1)),
+    ],
+)
+def test_results_equal_mmdets(pair, ori_shape, changes):
     sample = make_sample(scene('one', 60, 90), (64, 96))
     sample.set_metainfo(dict(ori_shape=ori_shape))
-    (theirs,), (ours,) = (head.predict(pyramid(64, 96, num=1), [sample], rescale=True) for head in pair)
+    results = []
+    for head in map(copy.deepcopy, pair):
+        head.test_cfg.update(changes)
+        results += head.predict(pyramid(64, 96, num=1), [sample], rescale=True)
+    theirs, ours = results
     assert len(ours) == len(theirs) > 20
     torch.testing.assert_close(ours.scores, theirs.scores)
     assert torch.equal(ours.labels, theirs.labels) and torch.equal(ours.masks, theirs.masks)
@@ -169,6 +184,21 @@ def test_a_contested_cell_is_trained_on_the_minimum_alone(favourite):
     torch.testing.assert_close(ours['loss_mask'], torch.tensor(3 * (1 - 8 / 48)), rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize(('weight', 'mask_loss'), [(3.0, 0.0), (1.0, 1 - 8 / 48)])
+def test_lambda_takes_part_in_the_selection(weight, mask_loss):
+    """The kernels draw the first bar, the class logits say the second.
+
+    L_cate: 1/16 ln 2 + 0.75 * 0.9^2 ln 10 = 1.44 and 3/16 ln 2 + 0.25 * 0.1^2 ln(10/9) = 0.13; L_mask: 0 and 40/48. Eq. 3 with lambda 3:
+    0.81 + 0.5 and 0.53 + 0.92; with lambda 1: 0.81 + 0.5 and 0.53 + 0.70.
+    """
+    mask_head = dict(feat_channels=8, start_level=0, end_level=3, out_channels=2, mask_stride=4)
+    head = build(small_config(mask_feature_head=mask_head, loss_mask=PLAIN['loss_mask'] | dict(loss_weight=weight)))
+    kernels, _, feats = crossing_predictions(head, 0)
+    logits = torch.tensor([0.5, 0.9, 1e-6]).logit()[None, :, None, None]
+    losses = head.loss_by_feat(kernels, [logits.repeat(1, 1, g, g) for g in head.num_grids], feats, [annotations(crossing())], [{}])
+    torch.testing.assert_close(losses['loss_mask'], torch.tensor(mask_loss), rtol=0, atol=1e-3)
+
+
 def test_literal_loss_trains_on_equation_3():
     mask_head = dict(feat_channels=8, start_level=0, end_level=3, out_channels=2, mask_stride=4)
     head, literal = (build(small_config(mask_feature_head=mask_head, literal_loss=flag)) for flag in (False, True))
@@ -205,17 +235,41 @@ def test_the_loss_of_one_instance_does_not_depend_on_a_crowd_region_beside_it():
         assert head.loss(pyramid(64, 96, num=1), [sample]) == plain
 
 
+def test_an_instance_around_a_crowd_region_keeps_its_cells():
+    """A frame, from 16 to 48, with nothing but a crowd region inside, from 20 to 44, where all its cells are."""
+    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
+    masks[0, 16:48, 16:48] = masks[1, 20:44, 20:44] = True
+    masks[0] &= ~masks[1]
+    head = build(small_config())
+    kernels, classes = ([torch.zeros(1, channels, g, g, requires_grad=True) for g in head.num_grids] for channels in (8, 3))
+    losses = head.loss_by_feat(kernels, classes, torch.zeros(1, 8, 16, 16), [annotations(masks[:1])], [{}], [annotations(masks[1:])])
+    losses['loss_cls'].backward()
+    spans = ((10, (4, 5)), (8, (3, 4)), (6, (2, 3)))  # as of the square in test_solo_targets.py
+    for level, (grid, span) in zip(classes[1:4], spans, strict=True):
+        assert level.grad.shape[-1] == grid and (level.grad[0, 0, span][:, span] < 0).all()
+    assert (classes[0].grad[0, :, 4:8, 4:8] == 0).all()  # it has no cells on level 0
+
+
+def test_both_losses_are_divided_by_the_mean_of_the_ranks(monkeypatch):
+    head, feats, samples = excite(build(small_config())), pyramid(64, 96, num=1), [make_sample(scene('one', 64, 96))]
+    alone = head.loss(feats, samples)
+    monkeypatch.setattr(reduction, 'reduce_mean', lambda number: (number + 15) / 2)  # 5 cells here, 15 on the other rank
+    together = head.loss(feats, samples)
+    torch.testing.assert_close(together['loss_mask'], alone['loss_mask'] * 5 / 10)
+    torch.testing.assert_close(together['loss_cls'], alone['loss_cls'] * 6 / 11)
+
+
 @pytest.fixture
 def decoded(monkeypatch):
-    """Numbers of masks decoded, one entry a call."""
-    counts = []
+    """How many masks are decoded and whether for a gradient, one entry a call."""
+    calls = []
 
     def counting(kernels, feats, size):
-        counts.append(len(kernels))
+        calls.append((len(kernels), torch.is_grad_enabled()))
         return dynamic_conv(kernels, feats, size)
 
     monkeypatch.setattr(aml_solov2_head, 'dynamic_conv', counting)
-    return counts
+    return calls
 
 
 def test_the_best_are_chosen_before_masks_are_decoded(pair, decoded):
@@ -224,21 +278,21 @@ def test_the_best_are_chosen_before_masks_are_decoded(pair, decoded):
     (everything,) = head.predict(feats, [sample])
     head.test_cfg.nms_pre = 7
     (best,) = head.predict(feats, [sample])
-    assert decoded[0] > 100 and decoded[1] == 7 and 0 < len(best) <= 7 < len(everything)
+    assert decoded[0][0] > 100 and decoded[1][0] == 7 and 0 < len(best) <= 7 < len(everything)
 
 
 def test_matching_decodes_contested_cells_alone_in_bounded_pieces(monkeypatch, decoded):
     head = excite(build(small_config()))
     feats = pyramid(64, 64, num=1)
     head.loss(feats, [make_sample(scene('one', 64, 64))])
-    assert len(decoded) == 1 and decoded[0] > 0  # nothing to compare, only the positive cells
+    assert decoded == [(6, True)]  # nothing to compare, only the positive cells
     decoded.clear()
     whole = head.loss(feats, [crossing_sample()])
-    assert decoded == [16, 8]
+    assert decoded == [(16, False), (8, True)]
     decoded.clear()
     monkeypatch.setattr(aml_solov2_head, '_MATCHING_PIXELS', 5 * 16 * 16)
     assert head.loss(feats, [crossing_sample()]) == whole
-    assert decoded == [5, 5, 5, 1, 8]
+    assert [count for count, _ in decoded] == [5, 5, 5, 1, 8]
 
 
 def test_more_than_512_masks():
@@ -268,17 +322,31 @@ def test_full_frame_masks_in_half_precision():
         assert result.masks.all() and result.bboxes.tolist() == [[0, 0, 30, 30]] * 2
 
 
-def test_a_mask_smaller_than_its_stride_is_dropped():
+def test_full_frame_masks_cost_nothing_in_half_precision():
+    """mmdet's DiceLoss, too, gets float32: it adds up 90,000 pixels."""
+    mask_head = dict(feat_channels=8, start_level=0, end_level=3, out_channels=2, mask_stride=1)
+    head = build(small_config(mask_feature_head=mask_head, **PLAIN))
+    kernels, classes = ([torch.zeros(1, channels, g, g, dtype=torch.float16) for g in head.num_grids] for channels in (2, 3))
+    for level in kernels:
+        level[:, 0] = 1
+    feats = torch.full((1, 2, 300, 300), 30.0, dtype=torch.float16)
+    losses = head.loss_by_feat(kernels, classes, feats, [annotations(torch.ones(1, 300, 300, dtype=torch.bool))], [{}])
+    assert all(value.dtype == torch.float32 for value in losses.values())
+    torch.testing.assert_close(losses['loss_mask'], torch.tensor(0.0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(('pixels', 'num'), [(4, 0), (5, 1), (8, 1), (9, 2)])
+def test_a_mask_no_larger_than_its_stride_is_dropped(pixels, num):
     head = build(small_config(num_classes=1))
     kernels, classes = ([torch.zeros(1, channels, g, g) for g in head.num_grids] for channels in (8, 1))
     feats = torch.full((1, 8, 16, 16), -9.0)
-    feats[0, 0, 0, :5] = 9.0
-    for level in range(2):  # strides 4 and 8: five pixels are enough for the first alone
+    feats[0, 0, 0, :pixels] = 9.0
+    for level in range(2):  # strides 4 and 8
         kernels[level][:, 0], classes[level][:], classes[level][0, 0, 4, 4] = 1, -9, 2
     (result,) = head.predict_by_feat(kernels, classes, feats, [dict(img_shape=(64, 64), ori_shape=(64, 64))])
-    assert len(result) == 1
-    assert result.bboxes.tolist() == [[0, 0, 20, 4]]  # bilinear, cut in the middle between two pixels of logits +-9
-    torch.testing.assert_close(result.scores, torch.tensor([2.0]).sigmoid() * torch.tensor(9.0).sigmoid())
+    assert result.bboxes.tolist() == [[0, 0, 4 * pixels, 4]] * num  # bilinear, cut in the middle between two pixels of logits +-9
+    best = torch.tensor(2.0).sigmoid() * torch.tensor(9.0).sigmoid()
+    torch.testing.assert_close(result.scores, torch.stack([best, best * torch.tensor(-2.0).exp()])[:num])  # the second repeats the first
 
 
 def test_dynamic_convolution_is_a_convolution():

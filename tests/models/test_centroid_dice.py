@@ -22,13 +22,13 @@ def test_soft_centroids_by_hand():
 
 
 def test_equations_1_and_2_by_hand():
-    probs = masks_of([1, 1, 0, 0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5])
-    target = masks_of([1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1])
+    probs = masks_of([1, 1, 0, 0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5], [1, 0, 0, 0])
+    target = masks_of([1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1])
     # 1: equal, Dice (2 * 2 + 1) / (2 + 2 + 1). 2: overlap 1, Dice 3 / 5, centroids 0.5 and 1.5, epsilon 1 / 2.
-    # 3: overlap 0.5, Dice 2 / 4, centroids 1.5 and 3, epsilon 2.25 / 1.5 = 1.5, bounded to 1
-    torch.testing.assert_close(centroid_dice(probs, target), torch.tensor([0.0, 0.4 + 0.5, 0.5 + 1.0]))
+    # 3: overlap 0.5, Dice 2 / 4, centroids 1.5 and 3, epsilon 2.25 / 1.5 = 1.5, bounded to 1. 4: overlap 0, Dice 1 / 3, epsilon 3^2
+    torch.testing.assert_close(centroid_dice(probs, target), torch.tensor([0.0, 0.4 + 0.5, 0.5 + 1.0, 2 / 3 + 1.0]))
     unbounded = centroid_dice(probs, target, max_epsilon=math.inf)
-    torch.testing.assert_close(unbounded, torch.tensor([0.0, 0.4 + 0.5, 0.5 + 1.5]))
+    torch.testing.assert_close(unbounded, torch.tensor([0.0, 0.4 + 0.5, 0.5 + 1.5, 2 / 3 + 9.0]))
 
 
 def test_both_axes_count():
@@ -40,7 +40,7 @@ def test_both_axes_count():
 def test_without_mass_epsilon_is_zero_and_gradients_are_finite():
     logits = torch.stack([torch.full((3, 3), value) for value in (-1e4, -90.0, 0.0)]).requires_grad_()
     target = torch.zeros(3, 3, 3, dtype=torch.bool)
-    target[:2, 0, 0] = True
+    target[:2, 2, 2] = True  # far from (0, 0), the centroid of nothing
     losses = CentroidDiceLoss(reduction='none')(logits, target)
     losses.sum().backward()
     # nothing predicted: Dice 1 / (1 + 1); nothing there: Dice 1 / (9 / 2 + 1)

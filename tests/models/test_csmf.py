@@ -45,16 +45,20 @@ def test_a_plain_fpn_reads_as_nine_maps_with_n_equal_to_p():
     assert torch.equal(module(plain), module([*plain, *plain[:4]]))
 
 
-@torch.no_grad()
-def test_the_graph_by_hand():
-    """One channel, constant maps, only the middle weights, no normalisation: the graph is a sum."""
-    module = make(in_channels=1, feat_channels=1, out_channels=1, norm_cfg=None)
+def summing() -> CSMF:
+    """One channel, only the middle weights, no normalisation: the graph is a sum."""
+    module = make(in_channels=1, feat_channels=1, out_channels=1, norm_cfg=None).requires_grad_(False)
     for name, parameter in module.named_parameters():
         parameter.zero_()
         if name.endswith('weight'):
             middle = parameter.shape[-1] // 2
             parameter[0, :, middle, middle] = 1
     module.deep.conv.weight[0, 1:] = 0  # the coordinates
+    return module
+
+
+def test_the_graph_by_hand():
+    module = summing()
     module.join.conv.weight[0, 1].mul_(2)  # N4's
     module.carry.conv.weight.mul_(3)
     module.guide.conv.weight.mul_(5)
@@ -67,6 +71,21 @@ def test_the_graph_by_hand():
     module.guide.conv.weight.zero_()
     module.carry.conv.weight.zero_()
     assert (module(inputs) == 0).all()  # there is no third way
+
+
+def test_enlarging_is_bilinear():
+    """P5 is 0 on the left and 8 on the right."""
+    inputs = [torch.zeros_like(value[:1, :1]) for value in maps(9, 64, 64)]
+    inputs[8][..., 1] = 8
+    left = dict(
+        guide=[0, 0, 0, 0, 0.5, 1.5, 2.5, 3.5],  # 8 times at once
+        carry=[0, 0.125, 0.375, 0.75, 1.25, 1.875, 2.625, 3.5],  # twice [0, 2, 6, 8], twice [0, 0.5, 1.5, 3, 5, ...], and twice
+    )
+    for other, name in (('carry', 'guide'), ('guide', 'carry')):
+        module = summing()
+        getattr(module, other).conv.weight.zero_()
+        row = torch.tensor(left[name])
+        assert torch.equal(module(inputs), torch.cat([row, 8 - row.flip(0)]).expand(1, 1, 16, 16))
 
 
 def test_coordinates_beside_the_deepest_input():

@@ -112,3 +112,8 @@ def test_crowd_regions_yield_to_instances():
     assert torch.equal(instances.crowd, expected)
     cells = crowd_cells(instances.crowd, (4, 2))
     assert cells.nonzero().squeeze(1).tolist() == [16 + 8, 16 + 9, 16 + 12, 16 + 13, 32 + 4 + 2]
+
+
+def test_half_a_cell_of_crowd_is_not_enough():
+    crowd = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 1, 1]], dtype=torch.bool)
+    assert crowd_cells(crowd[None], (2,)).tolist() == [False, True, False, True]  # 2, 3, 1 and 4 pixels of 4
