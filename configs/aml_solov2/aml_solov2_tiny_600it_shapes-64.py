@@ -1,4 +1,4 @@
-# 64x64 scenes at four times their size, 600 iterations, twice the tiny width: the learning table, all three parts.
+# 64x64 scenes at four times their size, 600 iterations: the learning table, all three parts.
 _base_ = './aml_solov2_tiny_shapes.py'
 scale = (256, 256)
 train_pipeline = [
@@ -10,11 +10,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
-model = dict(
-    backbone=dict(base_channels=16),
-    neck=dict(in_channels=[16, 32, 64, 128]),
-    mask_head=dict(num_grids=[24, 16, 12, 8, 6]),
-)
+model = dict(mask_head=dict(num_grids=[24, 16, 12, 8, 6]))
 train_dataloader = dict(batch_size=4, dataset=dict(size=(64, 64), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(size=(64, 64), pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(size=(64, 64), pipeline=test_pipeline))

@@ -1,10 +1,6 @@
 # The table of collisions: nearly a third of the objects share a cell with another. With matching.
 _base_ = './aml_solov2_tiny_600it_shapes-64.py'
-model = dict(
-    backbone=dict(base_channels=8),
-    neck=dict(in_channels=[8, 16, 32, 64]),
-    mask_head=dict(num_grids=[18, 12, 9, 7, 5]),
-)
+model = dict(mask_head=dict(num_grids=[18, 12, 9, 7, 5]))
 train_dataloader = dict(dataset=dict(variant='nested'))
 val_dataloader = dict(dataset=dict(variant='nested'))
 test_dataloader = dict(dataset=dict(variant='nested'))
