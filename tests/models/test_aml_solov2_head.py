@@ -322,8 +322,8 @@ def test_full_frame_masks_in_half_precision():
         assert result.masks.all() and result.bboxes.tolist() == [[0, 0, 30, 30]] * 2
 
 
-def test_full_frame_masks_cost_nothing_in_half_precision():
-    """mmdet's DiceLoss, too, gets float32: it adds up 90,000 pixels."""
+def test_mmdets_losses_get_float32_from_half_precision():
+    """Dice adds up the 90,000 pixels of a mask that fits; every class logit is 0, and 4 of 360 cells are positive."""
     mask_head = dict(feat_channels=8, start_level=0, end_level=3, out_channels=2, mask_stride=1)
     head = build(small_config(mask_feature_head=mask_head, **PLAIN))
     kernels, classes = ([torch.zeros(1, channels, g, g, dtype=torch.float16) for g in head.num_grids] for channels in (2, 3))
@@ -331,8 +331,9 @@ def test_full_frame_masks_cost_nothing_in_half_precision():
         level[:, 0] = 1
     feats = torch.full((1, 2, 300, 300), 30.0, dtype=torch.float16)
     losses = head.loss_by_feat(kernels, classes, feats, [annotations(torch.ones(1, 300, 300, dtype=torch.bool))], [{}])
-    assert all(value.dtype == torch.float32 for value in losses.values())
     torch.testing.assert_close(losses['loss_mask'], torch.tensor(0.0), atol=1e-6, rtol=0)
+    expected = (356 * 3 * 0.75 + 4 * (0.25 + 2 * 0.75)) * 0.25 * torch.tensor(2.0).log() / 5
+    torch.testing.assert_close(losses['loss_cls'], expected)
 
 
 @pytest.mark.parametrize(('pixels', 'num'), [(4, 0), (5, 1), (8, 1), (9, 2)])
