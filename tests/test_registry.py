@@ -42,6 +42,7 @@ CONTRACT = {
         'DepthMapMetric',
         'DetectionAccuracy',
         'GridClassAccuracy',
+        'IoUByArea',
     ],
     'HOOKS': ['CheckClassPriorityHook', 'TimeBudgetHook'],
 }

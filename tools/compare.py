@@ -48,7 +48,9 @@ def parse_args() -> argparse.Namespace:
         '--budget', type=positive(float), metavar='SECONDS', help='at most this wall time for a training (default: no bound)'
     )
     parser.add_argument('--iters', type=positive(int), metavar='N', help="iterations of every run (default: each config's own length)")
-    parser.add_argument('--metric', nargs='+', default=[], metavar='KEY', help='metrics of table and plot, such as coco/segm_mAP')
+    parser.add_argument(
+        '--metric', nargs='+', default=[], metavar='KEY', help='metrics of table and plot, such as coco/segm_mAP or iou_by_area/*'
+    )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/compare'), metavar='DIR', help='default: work_dirs/compare')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='overrides for every config')
     return parser.parse_args()

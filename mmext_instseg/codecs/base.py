@@ -5,6 +5,7 @@ Shapes: B images, C channels, (H, W) map size, K instances.
 
 from abc import ABCMeta, abstractmethod
 
+import torch
 from torch import Tensor
 
 from ..structures import InstanceMap
@@ -41,3 +42,17 @@ class BaseCodec(metaclass=ABCMeta):
             maps: name -> (B, C, H, W); other names are ignored.
             foreground: (B, H, W) bool, the pixels that may belong to an instance; None: all of them.
         """
+
+
+def pixel_weight(instances: InstanceMap, background: float, reference_side: float | None = None) -> Tensor:
+    """(H, W) float32 weight of each pixel in a codec's loss: 0 where ignored.
+
+    Args:
+        background: weight of a pixel without an instance.
+        reference_side: where given, an instance's weight is reference_side / sqrt(area), clipped to [0.25, 2], so that small objects
+            count (ours); None: 1.
+    """
+    weight = torch.ones_like(instances.areas, dtype=torch.float32)
+    if reference_side is not None:
+        weight = (reference_side / instances.areas.clamp(min=1).sqrt()).clamp(0.25, 2.0)
+    return torch.cat([weight.new_tensor([0.0, background]), weight])[instances.ids.long() + 1]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..ops import find_peaks, segment_sum, smooth_votes
 from ..structures import InstanceMap
-from .base import BaseCodec
+from .base import BaseCodec, pixel_weight
 from .near_nms import near_nms, near_sum, rank_in_image
 
 Values = tuple[Tensor, Tensor]
@@ -51,6 +51,7 @@ class CentroidGridCodec(BaseCodec):
         void: 'code': pixels without an instance are trained towards void, with weight `void_weight`; 'ignore': with weight 0, the
             baseline of Figures 4 and 6, whose instances swell.
         void_weight: the paper's is 1.
+        reference_side: see `pixel_weight`.
 
     Raises:
         ValueError: an argument that is none of these.
@@ -69,6 +70,7 @@ class CentroidGridCodec(BaseCodec):
         max_instances: int | None = 100,
         void: str = 'code',
         void_weight: float = 1.0,
+        reference_side: float | None = None,
     ) -> None:
         name = type(self).__name__
         if not (len(grid) == 2 and all(isinstance(side, int) and side > 0 for side in grid)):
@@ -85,6 +87,7 @@ class CentroidGridCodec(BaseCodec):
         self.nms_threshold = nms_threshold
         self.max_instances = max_instances
         self.void_weight = float(void_weight) if void == 'code' else 0.0
+        self.reference_side = reference_side
 
     @abstractmethod
     def values(self, maps: dict[str, Tensor], image: int, pixel: Tensor) -> Values:
@@ -110,9 +113,8 @@ class CentroidGridCodec(BaseCodec):
         return torch.cat(top), torch.cat(index)
 
     def weight(self, instances: InstanceMap) -> Tensor:
-        """(H, W) float32: 1 in an instance, `void_weight` in none, 0 where ignored."""
-        table = torch.tensor([0.0, self.void_weight, 1.0], device=instances.device)
-        return table[(instances.ids.clamp(max=1) + 1).long()]
+        """(H, W) float32: `void_weight` in no instance, 0 where ignored; see `pixel_weight`."""
+        return pixel_weight(instances, self.void_weight, self.reference_side)
 
     def absolute(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Maps (B, C, H, W) that mean the same at every pixel, which losses between pixels compare; here they already do."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..ops import find_peaks, nearest_peak, segment_sum, smooth_votes, vote_histogram
 from ..registry import TASK_UTILS
 from ..structures import InstanceMap
-from .base import BaseCodec
+from .base import BaseCodec, pixel_weight
 
 
 @TASK_UTILS.register_module()
@@ -33,8 +33,7 @@ class DCMECodec(BaseCodec):
         min_votes: smallest smoothed count of a peak.
         min_area: smallest instance in pixels.
         background_weight: weight of background pixels in the loss; the paper trains them towards 0 like any other, weight 1.
-        reference_side: where given, an instance's weight is reference_side / sqrt(area), clipped to [0.25, 2], so that small
-            objects count (ours); None: 1.
+        reference_side: see `pixel_weight`.
     """
 
     channels = {'displacement': 2}
@@ -78,11 +77,7 @@ class DCMECodec(BaseCodec):
         grid = pixel_grid(instances.shape, instances.device)
         centres = torch.cat([instances.centroids.new_zeros(1, 2), instances.centroids])[ids.clamp(min=0)].permute(2, 0, 1)
         vectors = torch.where(ids > 0, centres - grid, 0.0) / self.unit
-        row_weight = torch.ones_like(instances.areas, dtype=torch.float32)
-        if self.reference_side is not None:
-            row_weight = (self.reference_side / instances.areas.clamp(min=1).sqrt()).clamp(0.25, 2.0)
-        table = torch.cat([row_weight.new_tensor([0.0, self.background_weight]), row_weight])
-        return {'displacement': vectors}, table[ids + 1]
+        return {'displacement': vectors}, pixel_weight(instances, self.background_weight, self.reference_side)
 
     def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
         vectors = maps['displacement'].float() * self.unit

@@ -3,6 +3,7 @@ from .classwise import ClasswiseCityScapesMetric, ClasswiseCocoMetric
 from .depth_map import DepthMapMetric
 from .detection_accuracy import DetectionAccuracy
 from .grid_class_accuracy import GridClassAccuracy
+from .iou_by_area import IoUByArea
 from .tables import Table, class_ap_table, detection_table, grid_class_table
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     'DepthMapMetric',
     'DetectionAccuracy',
     'GridClassAccuracy',
+    'IoUByArea',
     'Table',
     'class_ap_table',
     'detection_table',

@@ -1,7 +1,7 @@
 """How many of the true instances are found."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO
@@ -37,7 +37,6 @@ class DetectionAccuracy(CocoMetric):
     """
 
     default_prefix = 'detection'
-    _coco_api: COCO | None
 
     def __init__(self, ann_file: str | None = None, thresholds: Sequence[float] = (0.25, 0.5, 0.75), **kwargs) -> None:
         super().__init__(ann_file=ann_file, metric='segm', **kwargs)
@@ -47,23 +46,9 @@ class DetectionAccuracy(CocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """See the class; `results` as of `CocoMetric`."""
-        truths, predictions = zip(*results, strict=True)
-        coco = self._coco_api
-        if coco is None:
-            with tempfile.TemporaryDirectory() as folder:
-                coco = COCO(self.gt_to_coco_json(truths, f'{folder}/truth'))
-        categories = set(coco.get_cat_ids(cat_names=list(self.dataset_meta['classes'])))
         found, instances = np.zeros(len(self.thresholds), int), 0
-        for prediction in predictions:
-            image = prediction['img_id']
-            if image not in coco.imgs:
-                raise ValueError(
-                    f'image {image!r} is not in the annotation file; give DetectionAccuracy the ann_file of the tested data set'
-                )
-            if 'masks' not in prediction:
-                raise ValueError(f'image {image!r}: the predictions have no masks, which DetectionAccuracy compares')
-            truth = true_masks(coco, image, categories)
-            ious = mask_ious(prediction['masks'], truth, f'image {image!r}')
+        for name, truth, masks in truths_and_predictions(self, results):
+            ious = mask_ious(masks, truth, name)
             found += [most_pairs(ious > threshold) for threshold in self.thresholds]
             instances += len(truth)
         metrics: dict[str, float] = {}
@@ -75,12 +60,38 @@ class DetectionAccuracy(CocoMetric):
         return metrics
 
 
+def truths_and_predictions(metric: CocoMetric, results: list) -> Iterator[tuple[str, list[dict], list[dict]]]:
+    """For each image its name in messages, the RLEs of the true instances and those of the predicted ones.
+
+    Args:
+        metric: says which annotation file and which classes; without a file the truth is in the results.
+        results: as of `CocoMetric`.
+
+    Raises:
+        ValueError: naming the image or annotation: predictions without masks, an image that the file lacks, an annotation without a mask.
+    """
+    name = type(metric).__name__
+    truths, predictions = zip(*results, strict=True)
+    coco = metric._coco_api
+    if coco is None:
+        with tempfile.TemporaryDirectory() as folder:
+            coco = COCO(metric.gt_to_coco_json(truths, f'{folder}/truth'))
+    categories = set(coco.get_cat_ids(cat_names=list(metric.dataset_meta['classes'])))
+    for prediction in predictions:
+        image = prediction['img_id']
+        if image not in coco.imgs:
+            raise ValueError(f'image {image!r} is not in the annotation file; give {name} the ann_file of the tested data set')
+        if 'masks' not in prediction:
+            raise ValueError(f'image {image!r}: the predictions have no masks, which {name} compares')
+        yield f'image {image!r}', true_masks(coco, image, categories), list(prediction['masks'])
+
+
 def true_masks(coco: COCO, image: int | str, categories: set[int]) -> list[dict]:
     """RLEs of an image's annotations of some categories, without crowds."""
     annotations = [one for one in coco.imgToAnns.get(image, ()) if one['category_id'] in categories and not one.get('iscrowd', 0)]
     for one in annotations:
         if not one.get('segmentation'):
-            raise ValueError(f'annotation {one["id"]} has no segmentation; DetectionAccuracy compares masks')
+            raise ValueError(f'annotation {one["id"]} has no segmentation; masks are compared here')
     return [coco.annToRLE(one) for one in annotations]
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from engine.toy import toy_config
+from matplotlib.axes import Axes
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -268,3 +269,22 @@ def test_unknown_metric_names_those_there_are(tmp_path):
     with pytest.raises(ValueError, match="'coco/PQ'; there are: coco/segm_mAP, coco/segm_mAP_50"):
         write_report(tmp_path, {Run(tmp_path, 'a', 0): result_of('a', 0, 0.2)}, ['coco/PQ'])
     assert (tmp_path / 'runs.csv').is_file()
+
+
+def test_report_over_metrics_of_one_prefix(tmp_path, monkeypatch):
+    scores = {'a': [{'size/0-8': 0.1, 'size/8-': 0.5}, {'size/0-8': 0.3, 'size/8-': 0.6}], 'b': [{'size/0-8': 0.4, 'size/8-': 0.4}]}
+    runs = {
+        Run(tmp_path, name, seed): result_of(name, seed, 0.2, metrics={'coco/PQ': 40.0, **metrics})
+        for name, rows in scores.items()
+        for seed, metrics in enumerate(rows)
+    }
+    drawn = {}
+    monkeypatch.setattr(Axes, 'errorbar', lambda self, x, y, ends, label, **_: drawn.update({label: (list(x), y, ends)}))
+    write_report(tmp_path, runs, ['coco/PQ', 'size/*'])
+    lines = (tmp_path / 'table.md').read_text().splitlines()
+    assert lines[0] == '| config | runs | iterations | seconds | coco/PQ | size/0-8 | size/8- |'
+    assert lines[3] == '| b | 1 | 100 | 10 | 40.000 | 0.400 | 0.400 |'
+    assert drawn['a'] == ([0, 1], pytest.approx([0.2, 0.55]), [pytest.approx([0.1, 0.05]), pytest.approx([0.1, 0.05])])
+    assert drawn['b'] == ([0, 1], [0.4, 0.4], [[0, 0], [0, 0]])
+    with pytest.raises(ValueError, match=r"no run has the metric 'area/\*'"):
+        write_report(tmp_path, runs, ['area/*'])

@@ -1,6 +1,7 @@
 """What a comparison found: rows as CSV, mean and standard deviation as a table, dots and curves as a plot."""
 
 import csv
+import fnmatch
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ def write_report(out: Path, runs: dict[Run, dict], metrics: Sequence[str] = ()) 
     Args:
         out: folder for the three files.
         runs: finished runs and their results as `execute` returns them; at least one.
-        metrics: names of the metrics in table and plot; none: the usual ones that are there.
+        metrics: names of the metrics in table and plot; none: the usual ones that are there. `prefix/*` stands for all that begin so: a
+            column each, and one line a config over them in the plot.
 
     Returns:
         The table for the terminal, and notes on what the reader must know.
@@ -36,9 +38,11 @@ def write_report(out: Path, runs: dict[Run, dict], metrics: Sequence[str] = ()) 
     results = [one for group in _by_config(list(runs.values())).values() for one in group]
     found = list(dict.fromkeys(name for result in results for name in result['metrics']))
     _write_csv(out / CSV_NAME, results, found)
-    if missing := [name for name in metrics if name not in found]:
+    panels = {name: fnmatch.filter(found, name) if name.endswith('/*') else [one for one in found if one == name] for name in metrics}
+    if missing := [name for name, columns in panels.items() if not columns]:
         raise ValueError(f'no run has the metric {missing[0]!r}; there are: {", ".join(found) or "none"}')
-    chosen = list(metrics) or [name for name in found if name.rpartition('/')[2] in _USUAL] or found
+    panels = panels or {name: [name] for name in [name for name in found if name.rpartition('/')[2] in _USUAL] or found}
+    chosen = list(dict.fromkeys(name for columns in panels.values() for name in columns))
     header, rows = ['config', 'runs', 'iterations', 'seconds', *chosen], _summarise(results, chosen)
     notes = _notes(results, chosen)
     lines = [header, [':--'] + ['--:'] * (len(header) - 1), *rows]
@@ -50,7 +54,7 @@ def write_report(out: Path, runs: dict[Run, dict], metrics: Sequence[str] = ()) 
         table.add_column(name.replace('/', '\n'), justify='left' if is_name else 'right', overflow='fold', no_wrap=not is_name)
     for row in rows:
         table.add_row(*row)
-    _plot(out / PLOT_NAME, runs, chosen)
+    _plot(out / PLOT_NAME, runs, panels)
     return table, notes
 
 
@@ -100,22 +104,40 @@ def _notes(results: list[dict], metrics: list[str]) -> list[str]:
     return notes
 
 
-def _plot(path: Path, runs: dict[Run, dict], metrics: list[str]) -> None:
+def _plot(path: Path, runs: dict[Run, dict], panels: dict[str, list[str]]) -> None:
     groups = _by_config(list(runs.values()))
     colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(groups)}
+    single = [columns[0] for name, columns in panels.items() if not name.endswith('/*')]
+    series = {name: columns for name, columns in panels.items() if name.endswith('/*')}
     with mpl.rc_context({'font.size': 8, 'axes.spines.top': False, 'axes.spines.right': False}):
-        figure = Figure(figsize=(10, 3.6 + 0.3 * len(groups)), layout='constrained')
-        top, bottom = figure.subfigures(2, 1, height_ratios=[1 + 0.3 * len(groups), 2.6])
-        for index, axes in enumerate(top.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]):
-            if metrics:
-                _plot_metric(axes, groups, colours, metrics[index])
+        figure = Figure(figsize=(10, 3.6 + 0.3 * len(groups) + 2.6 * len(series)), layout='constrained')
+        heights = [1 + 0.3 * len(groups), 2.6] + [2.6] * len(series)
+        top, bottom, *more = figure.subfigures(len(heights), 1, height_ratios=heights)
+        for index, axes in enumerate(top.subplots(1, max(len(single), 1), sharey=True, squeeze=False)[0]):
+            if single:
+                _plot_metric(axes, groups, colours, single[index])
         loss, score = bottom.subplots(1, 2)
         _plot_curves(loss, runs, colours, 'loss')
         loss.set(ylabel='training loss', yscale='log')
-        if metrics:
-            _plot_curves(score, runs, colours, metrics[0])
-            score.set_ylabel(f'{metrics[0]} in validation')
+        first = next(iter(panels.values()), [])[:1]
+        for metric in first:
+            _plot_curves(score, runs, colours, metric)
+            score.set_ylabel(f'{metric} in validation')
+        for part, (name, columns) in zip(more, series.items(), strict=True):
+            _plot_series(part.subplots(), groups, colours, name, columns)
         figure.savefig(path, dpi=150)
+
+
+def _plot_series(axes: Axes, groups: dict[str, list[dict]], colours: dict[str, str], name: str, columns: list[str]) -> None:
+    """Mean over the seeds of each metric, a line a config; bars from the lowest to the highest seed."""
+    for config, group in groups.items():
+        values = [[one['metrics'].get(column, float('nan')) for column in columns] for one in group]
+        low, mean, high = ([pick(column) for column in zip(*values, strict=True)] for pick in (min, statistics.mean, max))
+        ends = [[m - one for m, one in zip(mean, low, strict=True)], [one - m for m, one in zip(mean, high, strict=True)]]
+        axes.errorbar(range(len(columns)), mean, ends, color=colours[config], marker='.', linewidth=1, capsize=2, label=config)
+    axes.set(xticks=range(len(columns)), xticklabels=[column.removeprefix(name[:-1]) for column in columns], title=name, ylim=(0, None))
+    axes.grid(axis='y', alpha=0.3)
+    axes.legend(frameon=False, fontsize=7, ncols=2)
 
 
 def _plot_metric(axes: Axes, groups: dict[str, list[dict]], colours: dict[str, str], metric: str) -> None:
