@@ -43,6 +43,8 @@ def test_eq_2_by_hand():
     torch.testing.assert_close(maps['centroid_code'][:, 0], torch.stack([code, code, 0 * code, 0 * code], dim=1))
     assert weight.tolist() == [[1, 1, 1, 0]]
     assert PECentroidCodec(void_weight=0.25).encode(instances)[1].tolist() == [[1, 1, 0.25, 0]]
+    weighted = PECentroidCodec(void_weight=0.25, reference_side=0.5).encode(instances)[1]
+    torch.testing.assert_close(weighted, torch.tensor([[8**-0.5, 8**-0.5, 0.25, 0.0]]))  # 0.5 / sqrt(2)
     assert PECentroidCodec(void='ignore').encode(instances)[1].tolist() == [[1, 1, 0, 0]]
 
 
