@@ -3,6 +3,7 @@ from .dcme_head import DCMEHead
 from .dense_head import DenseHead
 from .dense_semantic_head import DenseSemanticHead
 from .depth_head import DepthHead
+from .embedding_head import EmbeddingHead
 from .grid_class_head import GridClassHead, block_labels, touches_other
 from .pe_centroid_head import PECentroidHead
 
@@ -12,6 +13,7 @@ __all__ = [
     'DenseHead',
     'DenseSemanticHead',
     'DepthHead',
+    'EmbeddingHead',
     'GridClassHead',
     'PECentroidHead',
     'block_labels',
