@@ -3,6 +3,7 @@
 from . import image_files
 from .cityscapes import CityscapesPanopticDataset
 from .depth_dataset import DepthDataset
+from .labelme import LabelMeDataset
 from .shapes import ShapesDataset, ShapesPanopticDataset
 from .transforms import (
     AlignedResize,
@@ -22,6 +23,7 @@ __all__ = [
     'DenseRandomFlip',
     'DepthDataset',
     'GenerateInstanceMap',
+    'LabelMeDataset',
     'LoadDepthMap',
     'PackDenseInputs',
     'ShapesDataset',
