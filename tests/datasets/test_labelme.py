@@ -166,6 +166,12 @@ def test_where_images_are_looked_for(tmp_path, image_path, place):
     assert Path(info['img_path']).resolve() == tmp_path / place
 
 
+def test_an_embedded_image_whose_file_names_itself(tmp_path):
+    write_labelme(tmp_path / 'a.json', [shape('house', SQUARE)], image='embedded', image_path='a.json')
+    info = build(tmp_path).get_data_info(0)
+    assert info['img_path'].endswith('a.json/a.png') and LoadImageFromFile()(info)['img'].shape == (8, 10, 3)
+
+
 @pytest.mark.parametrize('version', ['3.16.7', '5.0.1'])
 def test_exif_rotation(tmp_path, version):
     """A JPEG of 10 x 8 stored pixels that is shown as 8 x 10."""

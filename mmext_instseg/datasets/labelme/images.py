@@ -41,7 +41,8 @@ def find_image(path: Path, data: dict, folder: Path | None = None) -> str:
         if place.is_file() and place != path:
             return str(place)
     if data.get('imageData'):
-        return f'{PREFIX}{path}/{name or path.stem + ".png"}'
+        # Some files name themselves; visualisers need an image's ending.
+        return f'{PREFIX}{path}/{name if name and not name.endswith(".json") else path.stem + ".png"}'
     raise ValueError(
         f'{path}: its image {told!r} is not there ({places[0] if places else "no imagePath"}), and imageData is empty; put the image '
         'beside the JSON or name the folder of the images'
