@@ -294,3 +294,14 @@ def test_mmdets_solov2_by_config_alone(depth):
     with torch.no_grad():
         for sample in model(**data, mode='predict'):
             assert sample.pred_instances.masks.shape[1:] == tuple(sample.ori_shape)
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_residual_blocks_start_as_the_identity(depth):
+    model = make(depth)
+    model.init_weights()
+    blocks = [module for module in model.modules() if hasattr(module, 'norm2')]
+    assert len(blocks) == {18: 8, 50: 13}[depth]
+    for block in blocks:
+        *first, last = (getattr(block, name).weight for name in ('norm1', 'norm2', 'norm3') if hasattr(block, name))
+        assert not last.any() and all((weight == 1).all() for weight in first) and block.conv1.weight.any()

@@ -47,7 +47,8 @@ class CSPAMResNet(LocalWeights, CSPResNet):
 
     `init_cfg=dict(type='Pretrained', checkpoint=PATH)` reads a local file of timm's cspresnet50 or of mmpretrain's (ImageNet, trained with
     leaky ReLU: `act_cfg=dict(type='LeakyReLU', negative_slope=0.01)` keeps it), or a checkpoint of ours; see `LocalWeights.load_weights`.
-    Attention starts at random. Without a file, convolutions start by He's initialisation.
+    Attention starts at random. Without a file, convolutions start by He's initialisation and residual blocks as the identity, their last
+    normalisation at 0 (both as mmdet's ResNet).
 
     Args:
         depth: 18, 50 or 101.
@@ -107,9 +108,11 @@ class CSPAMResNet(LocalWeights, CSPResNet):
         self.frozen_stages = frozen_stages
         del self.stages[self.out_indices[-1] + 1 :]  # they would never get a gradient
         self.out_channels = tuple(self.arch['out_channels'][index] for index in self.out_indices)
-        for index in attention_stages:
-            if index < len(self.stages):
-                _insert_attention(self.stages[index], every_gap, residual)
+        for index, stage in enumerate(self.stages):
+            for block in stage.blocks:
+                block.init_cfg = dict(type='Constant', val=0, override=dict(name='norm2' if depth == 18 else 'norm3'))
+            if index in attention_stages:
+                _insert_attention(stage, every_gap, residual)
         self._freeze_stages()
 
     def train(self, mode: bool = True) -> 'CSPAMResNet':

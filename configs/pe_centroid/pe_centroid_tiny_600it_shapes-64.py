@@ -1,0 +1,22 @@
+# The learning table: 64x64 scenes, 600 iterations, codes as in the paper: absolute, objects of all sizes weighted alike.
+_base_ = './pe_centroid_tiny_shapes.py'
+size = (64, 64)
+max_iters = 600
+codec = dict(relative=False, reference_side=None)
+model = dict(codec=codec, test_cfg=dict(foreground_threshold=None))  # void is where the code says so
+train_dataloader = dict(dataset=dict(size=size))
+val_dataloader = dict(dataset=dict(size=size))
+test_dataloader = dict(dataset=dict(size=size))
+val_folder = f'{_base_.data_root}/v1_{_base_.variant}_64x64_seed1_n100'
+val_evaluator = [
+    dict(type='CocoPanopticMetric', ann_file=f'{val_folder}/panoptic.json', seg_prefix=f'{val_folder}/panoptic/'),
+    dict(type='CocoMetric', ann_file=f'{val_folder}/instances.json', metric='segm'),
+    dict(type='IoUByArea', ann_file=f'{val_folder}/instances.json', sides=(0, 6, 8, 12, 16, 24)),
+]
+test_evaluator = val_evaluator
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', T_max=max_iters, eta_min_ratio=0.01, by_epoch=False, begin=0, end=max_iters),
+]
+default_hooks = dict(checkpoint=dict(interval=max_iters))
