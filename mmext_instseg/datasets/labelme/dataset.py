@@ -24,8 +24,11 @@ class LabelMeDataset(BaseDetDataset):
 
     Polygons, rectangles, circles and bitmaps of one label and one `group_id` are one object; points and lines are left out. Objects may
     overlap; `GenerateInstanceMap(overlap=...)` decides. A region labelled '__ignore__' is ignored, for every class, as a crowd is.
-    Images may be embedded. Points are where LabelMe shows the image, after EXIF rotation, which OpenCV applies too. `img_id` is a hash of the file's name, the same as in the files of `tools/labelme.py convert`, which metrics
-    take as `ann_file`; without, `CocoMetric` finds the truth in the sample if 'instances' is among the packing transform's `meta_keys`.
+
+    Images may be embedded. Points are where LabelMe shows the image, after EXIF rotation, which OpenCV applies too.
+
+    `img_id` is a hash of the file's name, the same as in the files of `tools/labelme.py convert`, which metrics take as `ann_file`;
+    without, `CocoMetric` finds the truth in the sample if 'instances' is among the packing transform's `meta_keys`.
 
     Args:
         data_root: folder of all.
