@@ -69,6 +69,7 @@ if __name__ == '__main__':
             'scipy>=1.11',
             'scikit-learn>=1.3',
             'pycocotools>=2.0.7',
+            'shapely>=2.0',
             'matplotlib>=3.8',
             'rich>=13',
             'timm>=1.0.20',
