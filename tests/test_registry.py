@@ -38,7 +38,7 @@ CONTRACT = {
         'TripletEmbeddingLoss',
         'VGGDeepLab',
     ],
-    'TASK_UTILS': ['BinnedCentroidCodec', 'DCMECodec', 'DirectCentroidCodec', 'PECentroidCodec'],
+    'TASK_UTILS': ['BinnedCentroidCodec', 'DCMECodec', 'DirectCentroidCodec', 'EmbeddingCodec', 'PECentroidCodec'],
     'DATASETS': ['CityscapesPanopticDataset', 'DepthDataset', 'LabelMeDataset', 'ShapesDataset', 'ShapesPanopticDataset'],
     'TRANSFORMS': ['AlignedResize', 'DenseRandomCrop', 'DenseRandomFlip', 'GenerateInstanceMap', 'LoadDepthMap', 'PackDenseInputs'],
     'METRICS': [
@@ -50,7 +50,7 @@ CONTRACT = {
         'GridClassAccuracy',
         'IoUByArea',
     ],
-    'HOOKS': ['CheckClassPriorityHook', 'TimeBudgetHook'],
+    'HOOKS': ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook'],
 }
 CHILDREN = {'mmdet': mmdet.registry, 'mmseg': mmseg.registry, 'mmpretrain': mmpretrain.registry}
 

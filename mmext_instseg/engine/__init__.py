@@ -1,3 +1,3 @@
-from .hooks import CheckClassPriorityHook, TimeBudgetHook
+from .hooks import CheckClassPriorityHook, RestoreBestHook, TimeBudgetHook, ValidationLossHook
 
-__all__ = ['CheckClassPriorityHook', 'TimeBudgetHook']
+__all__ = ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook']
