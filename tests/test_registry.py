@@ -49,6 +49,7 @@ CONTRACT = {
         'DetectionAccuracy',
         'GridClassAccuracy',
         'IoUByArea',
+        'SemanticScores',
     ],
     'HOOKS': ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook'],
 }

@@ -3,7 +3,7 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 # ============================ Usual knobs ============================
 # max_iters          train_cfg.max_iters of the leaf, with T_max beside it
 # learning rate      optim_wrapper.optimizer.lr; `--auto-scale-lr` scales it from base_batch_size
-# mixed precision    `--amp`, or optim_wrapper.type='AmpOptimWrapper' (dtype='bfloat16' on CPU)
+# mixed precision    `--amp`, or optim_wrapper.type='AmpOptimWrapper'; on a GPU
 # TensorBoard        --cfg-options vis_backends.0.type=TensorboardVisBackend
 # seed               --cfg-options randomness.seed=1
 # =====================================================================

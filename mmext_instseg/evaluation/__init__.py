@@ -4,6 +4,7 @@ from .depth_map import DepthMapMetric
 from .detection_accuracy import DetectionAccuracy
 from .grid_class_accuracy import GridClassAccuracy
 from .iou_by_area import IoUByArea
+from .semantic_scores import SemanticScores
 from .tables import Table, class_ap_table, detection_table, grid_class_table
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     'DetectionAccuracy',
     'GridClassAccuracy',
     'IoUByArea',
+    'SemanticScores',
     'Table',
     'class_ap_table',
     'detection_table',

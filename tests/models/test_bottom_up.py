@@ -247,6 +247,21 @@ def test_likely_things_without_an_instance_are_void_not_stuff():
     assert model._panoptic(nothing, probability, (1, 1), model.test_settings).sem_seg[0, 0].tolist() == [2, 1, 2]
 
 
+def test_semantic_labels_of_true_maps_are_the_truth():
+    model = build(test_cfg=dict(true_maps='semantic', semantic=True)).eval()
+    images, samples = batch('one', 'overlapping')
+    truths = [sample.gt_instance_map for sample in samples]
+    samples[0].set_metainfo(dict(img_shape=(48, 40), ori_shape=(96, 80)))
+    for sample, truth in zip(model.predict(images, samples), truths, strict=True):
+        known = truth.ids >= 0
+        expected = torch.cat([truth.labels.new_tensor([3]), truth.labels])[truth.ids.clamp(min=0).long()]
+        found = sample.pred_sem_seg.sem_seg
+        assert found.shape == (1, *sample.ori_shape[:2]) and found.dtype == torch.int64
+        if sample is samples[0]:
+            found, known, expected = found[:, 1::2, 1::2], known[:, :40], expected[:, :40]
+        assert torch.equal(found[0][known], expected[known])
+
+
 def test_settings_are_checked():
     with pytest.raises(ValueError, match='label_by'):
         build(test_cfg=dict(label_by='pixel'))

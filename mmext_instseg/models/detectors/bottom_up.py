@@ -34,6 +34,7 @@ class TestSettings:
         oracle: DCME, Section V. 'instance': the true instances, all of them, labelled and scored by the grid class at their centre
             of mass; 'class': the predicted instances, each with the label of the true one that it shares most pixels with.
         panoptic: also give `pred_panoptic_seg`.
+        semantic: also give `pred_sem_seg`, the most probable class of each pixel, (1, H, W) int64.
         min_stuff_area: stuff classes with fewer pixels in the image are void in it.
 
     With `true_maps` or `oracle` the test pipeline must load annotations.
@@ -49,6 +50,7 @@ class TestSettings:
     true_maps: tuple[str, ...] = ()
     oracle: Literal['instance', 'class'] | None = None
     panoptic: bool = False
+    semantic: bool = False
     min_stuff_area: int = 0
 
     def __post_init__(self) -> None:
@@ -171,8 +173,11 @@ class BottomUpSegmentor(BaseDetector):
             sample.pred_instances = to_pred_instances(instances)
             if settings.panoptic:
                 sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], _shown(sample, shape), settings)
+            size = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
+            if settings.semantic:
+                probability = sample_bilinear(maps['class_prob'][index], size, _shown(sample, shape))
+                sample.pred_sem_seg = PixelData(sem_seg=probability.argmax(dim=0, keepdim=True))
             if 'depth' in maps:
-                size = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
                 sample.pred_depth_map = PixelData(data=sample_bilinear(maps['depth'][index], size, _shown(sample, shape)))
         return batch_data_samples
 
@@ -295,7 +300,7 @@ class BottomUpSegmentor(BaseDetector):
 
 def _refuse_semantics(settings: TestSettings) -> None:
     """Raises where settings need a semantic head."""
-    needs = {'foreground_threshold': None, 'oracle': None, 'panoptic': False}
+    needs = {'foreground_threshold': None, 'oracle': None, 'panoptic': False, 'semantic': False}
     wrong = [name for name, value in needs.items() if getattr(settings, name) != value]
     if wrong:
         raise ValueError(
