@@ -42,7 +42,7 @@ def test_fewer_parameters_than_resnet(depth):
     )
     print(f'depth {depth}: CSPAMResNet {ours:,}, attention in every gap {every_gap:,}, ResNet {resnet:,}')
     assert ours < every_gap < resnet
-    assert round(ours / 1e6, 2) == {18: 8.97, 50: 21.60, 101: 36.12}[depth]  # as the docstring has it
+    assert round(ours / 1e6, 2) == {18: 10.00, 50: 21.60, 101: 36.12}[depth]  # as the docstring has it
 
 
 @pytest.mark.parametrize('depth', [18, 50, 101])

@@ -12,12 +12,11 @@ load = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='AlignedResize', scale=scale, keep_ratio=False),
 ]
-pack = [
-    dict(type='GenerateInstanceMap', overlap='ignore'),
-    dict(type='PackDenseInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')),
-]
-train_pipeline = [*load, dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']), *pack]
-test_pipeline = [*load, *pack]
+instance_map = dict(type='GenerateInstanceMap', overlap='ignore')
+pack = dict(type='PackDenseInputs')
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')  # the metrics' truth
+train_pipeline = [*load, dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']), instance_map, pack]
+test_pipeline = [*load, instance_map, dict(type='PackDenseInputs', meta_keys=meta_keys)]
 dataset = dict(type='LabelMeDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,
@@ -41,5 +40,5 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(**dataset, ann_file='splits/test.txt', test_mode=True, pipeline=test_pipeline),
 )
-val_evaluator = dict(type='CocoMetric', metric='segm')
+val_evaluator = [dict(type='CocoMetric', metric='segm'), dict(type='SemanticScores')]
 test_evaluator = val_evaluator

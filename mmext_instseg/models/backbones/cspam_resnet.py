@@ -36,12 +36,13 @@ class CSPAMResNet(LocalWeights, CSPResNet):
 
     Ours, where the paper is silent. Depth 50 is CSPNet's (Wang et al., 2020), as timm's cspresnet50 and mmpretrain have it: 3, 3, 5 and 2
     blocks, one less than ResNet after the first stage. Depth 101 likewise: 3, 3, 22, 2. Depth 18 keeps two basic blocks a stage, of 3/4 of
-    the stage's output channels, which saves a fifth of ResNet's parameters. One attention a stage stands before the last block, so that of
+    the stage's output channels, and widens in the convolution of stride 2, not after it, which would squeeze a stage through half of its
+    channels; that saves a tenth of ResNet's parameters. One attention a stage stands before the last block, so that of
     a pretrained stage only that block sees another input than it was trained on.
 
     | depth | `out_channels` | backbone's parameters, without and with attention in C4 and C5 | mmdet's ResNet |
     |---|---|---|---|
-    | 18 | 64, 128, 256, 512 | 8.83 M, 8.97 M | 11.18 M |
+    | 18 | 64, 128, 256, 512 | 9.86 M, 10.00 M | 11.18 M |
     | 50 | 128, 256, 512, 1024 | 20.59 M, 21.60 M | 23.51 M |
     | 101 | 128, 256, 512, 1024 | 35.11 M, 36.12 M | 42.50 M |
 
@@ -149,10 +150,10 @@ def _arch(depth: int, base_channels: int) -> dict:
     """Settings of mmpretrain's CSPNet."""
     if depth == 18:
         widths, blocks = (1, 1, 2, 4, 8), (2, 2, 2, 2)
-        kind: dict = dict(block_fn=BasicBlock, expand_ratio=(1.5, 3, 3, 3), bottle_ratio=1)
+        kind: dict = dict(block_fn=BasicBlock, expand_ratio=1.5, bottle_ratio=1, down_growth=True)
     else:
         widths, blocks = (1, 2, 4, 8, 16), (3, 3, 5 if depth == 50 else 22, 2)
-        kind = dict(block_fn=Bottleneck, expand_ratio=4, bottle_ratio=2)
+        kind = dict(block_fn=Bottleneck, expand_ratio=4, bottle_ratio=2, down_growth=False)
     channels = tuple(base_channels * width for width in widths)  # of the stem and the stages
     return dict(
         **kind,
@@ -160,7 +161,6 @@ def _arch(depth: int, base_channels: int) -> dict:
         in_channels=channels[:-1],
         out_channels=channels[1:],
         has_downsampler=(False, True, True, True),
-        down_growth=False,
     )
 
 
