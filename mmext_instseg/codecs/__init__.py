@@ -2,6 +2,7 @@ from .base import BaseCodec
 from .centroid_alternatives import BinnedCentroidCodec, DirectCentroidCodec
 from .centroid_grid import CentroidGridCodec
 from .dcme import DCMECodec
+from .embedding import EmbeddingCodec
 from .pe_centroid import PECentroidCodec, positional_code, rotate_code
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     'CentroidGridCodec',
     'DCMECodec',
     'DirectCentroidCodec',
+    'EmbeddingCodec',
     'PECentroidCodec',
     'positional_code',
     'rotate_code',

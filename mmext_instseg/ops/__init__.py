@@ -1,11 +1,15 @@
+from .dbscan import adaptive_parameters, dbscan_cores, sample_by_value
 from .edge_distance import edge_distance, edge_weight
 from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
+from .nearest_core import nearest_core
 from .sampling import sample_bilinear, sample_ids, sample_nearest
 from .segments import joint_histogram, largest_share, majority_label, segment_geometry, segment_mean, segment_sum
 from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
 __all__ = [
+    'adaptive_parameters',
+    'dbscan_cores',
     'edge_distance',
     'edge_weight',
     'enlarge_masks',
@@ -18,8 +22,10 @@ __all__ = [
     'mask_iou',
     'mask_moments',
     'matrix_nms',
+    'nearest_core',
     'nearest_peak',
     'sample_bilinear',
+    'sample_by_value',
     'sample_ids',
     'sample_nearest',
     'segment_geometry',

@@ -1,4 +1,5 @@
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
+from .confidence import CONFIDENCE_COLOURS, ConfidenceStatistics, confidence_colours, confidence_statistics, size_confidence
 from .panel import contact_sheet, draw_panel, draw_side_by_side
 from .pictures import (
     colours_of_truth,
@@ -14,9 +15,13 @@ from .tables import markdown_table, print_table, write_csv
 
 __all__ = [
     'CLASS_COLOURS',
+    'CONFIDENCE_COLOURS',
     'UNMATCHED',
+    'ConfidenceStatistics',
     'colour_wheel',
     'colours_of_truth',
+    'confidence_colours',
+    'confidence_statistics',
     'contact_sheet',
     'draw_class_probability',
     'draw_instances',
@@ -30,6 +35,7 @@ __all__ = [
     'match_colours',
     'mean_votes',
     'print_table',
+    'size_confidence',
     'wheel_key',
     'write_csv',
 ]

@@ -1,0 +1,191 @@
+"""Discriminative embeddings: pixels of one object lie close together, those of two far apart (Vinokurov, Sections 5 and 6).
+
+Shapes: (H, W) map size, d dims, M foreground pixels of an image, K instances.
+"""
+
+import torch
+from torch import Tensor
+
+from ..ops import adaptive_parameters, dbscan_cores, nearest_core, sample_by_value, segment_mean, segment_sum
+from ..registry import TASK_UTILS
+from ..structures import InstanceMap
+from .base import BaseCodec, pixel_weight
+
+_ROUNDS = 4
+_FINE = 2.0**20  # steps that a distance of 1 has in the sum of a score, which is one of whole numbers: the same in any order
+
+
+@TASK_UTILS.register_module()
+class EmbeddingCodec(BaseCodec):
+    """Embeddings and their clustering by DBSCAN, adaptive and bounded (Sections 6.2 and 6.5; what these leave open is ours).
+
+    1. *Border pixels* are those that differ from a neighbour (of four, in the foreground) by more than twice the median of such changes
+       in the image: transitions between two objects. They take no part in clustering (Section 6.5).
+    2. Of the other foreground pixels at most `sample_size` are clustered by scikit-learn's DBSCAN; `ops.adaptive_parameters` finds eps,
+       strictly below delta_dist - 2 delta_var, the gap between the clusters of a trained network, and min_samples.
+    3. A pixel joins the cluster of its nearest core within eps, a border pixel within the highest eps; else it is noise.
+    4. While the sample is but a part, 2 and 3 are repeated for the noise with the same eps, up to four times in all: objects too small
+       for the first sample. Border pixels further than delta_dist from all cores are no transitions and take part then.
+    5. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
+
+    Nothing is standardised, which would change the gap. Embeddings that aren't finite or exceed 10^15 are noise. The result depends on
+    which pixels are neighbours, not on their order: a flipped image has the same instances.
+
+    Score: compactness = 1 - mean distance of an instance's pixels to the mean of its cores / (delta_dist / 2), at least 0. Half of the
+    distance that two means keep is where a pixel might as well be another's.
+
+    `decode(encode(x)) == x` for instances of at least max(`min_area`, 2) pixels, where all pixels fit the sample, and far beyond.
+    Only the sample goes to the host. Time of an image: H W d, M (K + C / K) d for C cores, n^2 d for the sample of n; flat in K.
+    Memory: 4 bytes * d * (H W + 3 M) + 40 bytes * H W, 8 bytes * n^2 at most on the host, and what `ops.nearest_core` takes.
+
+    Args:
+        dims: d.
+        delta_var, delta_dist: of the loss.
+        sample_size: n.
+        min_area: m_min, smallest instance in pixels.
+        eps, min_samples: fixed values in place of the adaptive ones.
+
+    Raises:
+        ValueError: an argument that is none of these; delta_dist <= 2 delta_var without `eps`.
+    """
+
+    def __init__(
+        self,
+        dims: int = 32,
+        delta_var: float = 0.5,
+        delta_dist: float = 2.0,
+        sample_size: int = 4096,
+        min_area: int = 16,
+        eps: float | None = None,
+        min_samples: int | None = None,
+    ) -> None:
+        for name, value in (('dims', dims), ('sample_size', sample_size), ('min_area', min_area), ('min_samples', min_samples)):
+            if not ((isinstance(value, int) and value > 0) or (name == 'min_samples' and value is None)):
+                raise ValueError(f'EmbeddingCodec: {name} must be a whole number above 0, not {value!r}')
+        for name, size in (('delta_var', delta_var), ('delta_dist', delta_dist), ('eps', eps)):
+            if not (name == 'eps' and size is None) and not (isinstance(size, int | float) and size > 0):
+                raise ValueError(f'EmbeddingCodec: {name} must be above 0, not {size!r}')
+        if eps is None and delta_dist <= 2 * delta_var:
+            raise ValueError(
+                f'EmbeddingCodec: with delta_var={delta_var} and delta_dist={delta_dist} clusters may touch, so nothing bounds eps; '
+                'make delta_dist larger than 2 * delta_var or give eps'
+            )
+        self.channels = {'embedding': dims}
+        self.dims = dims
+        self.delta_dist = delta_dist
+        self.sample_size = sample_size
+        self.min_area = min_area
+        self.eps = eps
+        self.min_samples = min_samples
+        #: Highest eps.
+        self.limit = max(0.99 * (delta_dist - 2 * delta_var), eps or 0.0)
+
+    @classmethod
+    def arguments_at(cls, stride: int) -> dict:
+        return dict(min_area=max(16 // stride**2, 1))
+
+    def encode(self, instances: InstanceMap) -> tuple[dict[str, Tensor], Tensor]:
+        """Ideal embeddings, for tests and ceilings: points of a cubic lattice, at least 2 delta_dist apart; 0, another one, elsewhere.
+
+        The weight is 1 on instances and 0 elsewhere: the losses look at the pixels of instances.
+        """
+        base = 2
+        while base**self.dims <= len(instances):
+            base += 1
+        digits, rest = [], torch.arange(len(instances) + 1, device=instances.device)
+        for _ in range(self.dims):
+            digits.append(rest % base)
+            rest = rest // base
+        table = 2 * self.delta_dist * torch.stack(digits).float()
+        embedding = table[:, instances.ids.clamp(min=0).long()]
+        return {'embedding': embedding}, pixel_weight(instances, background=0.0)
+
+    @torch.no_grad()
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+        embeddings = maps['embedding']
+        if foreground is None:
+            foreground = torch.ones_like(embeddings[:, 0], dtype=torch.bool)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return [self._decode_image(one.float(), mask) for one, mask in zip(embeddings, foreground, strict=True)]
+
+    def _decode_image(self, embedding: Tensor, foreground: Tensor) -> InstanceMap:
+        """One image: (d, H, W) float32 and (H, W) bool."""
+        foreground = foreground & (torch.linalg.vector_norm(embedding, dim=0) <= 1e15)  # false for NaN and infinity
+        pixel = foreground.flatten().nonzero()[:, 0]
+        points = embedding.flatten(1).index_select(1, pixel).T.contiguous()
+        border = border_pixels(embedding, foreground).flatten()[pixel]
+        owner, distance, count = self._cluster(points, border)
+        joined = (owner >= 0).nonzero()[:, 0]
+        pixel, owner, distance = pixel[joined], owner[joined], distance[joined]
+        areas = segment_sum(torch.ones_like(owner), owner, count)
+        missed = segment_sum((distance * _FINE).long(), owner, count).double() / _FINE
+        score = (1 - missed / areas.clamp(min=1) / (self.delta_dist / 2)).clamp(min=0).float()
+        first = pixel.new_zeros(count).scatter_reduce_(0, owner, pixel, 'amin', include_self=False)
+        order = first.argsort()
+        order = order[areas[order].argsort(descending=True, stable=True)]
+        order = order[areas[order] >= self.min_area]
+        number = owner.new_zeros(count, dtype=torch.int32)
+        number[order] = torch.arange(1, len(order) + 1, dtype=torch.int32, device=order.device)
+        ids = torch.zeros_like(foreground, dtype=torch.int32)
+        ids.view(-1)[pixel] = number[owner]
+        return InstanceMap.from_ids(ids, torch.zeros_like(order), score[order])
+
+    def _cluster(self, points: Tensor, border: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Clusters of the points (M, d) of an image, of which those in `border` (M,) bool are no cores.
+
+        Returns:
+            cluster (M,) int64, -1 for noise; (M,) float32 distance to the mean of its cores; how many clusters there are.
+        """
+        owner = torch.full_like(border, -1, dtype=torch.int64)
+        hidden, done = border.clone(), torch.zeros_like(border)
+        cores, cluster, middle = points[:0], owner[:0], None
+        eps, count = self.eps, 0
+        for _ in range(_ROUNDS):
+            rest = ((owner < 0) & ~hidden & ~done).nonzero()[:, 0]
+            if not len(rest):
+                break
+            sample = points[rest[sample_by_value(points[rest], self.sample_size)]]
+            if middle is None:  # distances by matrix products are exact near 0 only
+                middle = sample.median(dim=0).values
+                points, sample = points - middle, sample - middle
+            adaptive, min_samples = adaptive_parameters(sample, self.limit, self.min_area)
+            eps = eps or adaptive
+            rows, found = dbscan_cores(sample, eps, self.min_samples or min_samples)
+            if not len(rows):
+                break
+            cores, cluster = torch.cat([cores, sample[rows]]), torch.cat([cluster, found + count])
+            count = int(cluster[-1]) + 1
+            todo = (owner < 0).nonzero()[:, 0]
+            nearest, distance = nearest_core(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
+            owner[todo] = torch.where(distance <= torch.where(border[todo], self.limit, eps), nearest, -1)
+            hidden[todo] &= nearest >= 0
+            if len(rest) == len(sample):  # more can't be found among them
+                done[rest] = True
+        means = segment_mean(cores.cpu(), cluster.cpu(), count).to(cores.device)  # on a GPU sums have no fixed order
+        joined = owner.clamp(min=0)
+        return owner, torch.linalg.vector_norm(points - means[joined], dim=1) if count else points.new_zeros(len(points)), count
+
+
+def border_pixels(embedding: Tensor, foreground: Tensor) -> Tensor:
+    """Pixels that differ from one of their four neighbours by more than twice the median of the image (ours; Section 6.5).
+
+    Only neighbours in the foreground count; at most half of the foreground is border.
+
+    Args:
+        embedding: (d, H, W) float32, finite in the foreground.
+        foreground: (H, W) bool.
+
+    Returns:
+        (H, W) bool. Memory: 4 bytes * d * H * W.
+    """
+    change = torch.zeros_like(foreground, dtype=torch.float32)
+    for axis in (0, 1):
+        length = foreground.shape[axis] - 1
+        before, after = (foreground.narrow(axis, start, length) for start in (0, 1))
+        step = embedding.narrow(axis + 1, 1, length) - embedding.narrow(axis + 1, 0, length)
+        step = torch.where(before & after, torch.linalg.vector_norm(step, dim=0), 0.0)
+        for start in (0, 1):
+            side = change.narrow(axis, start, length)
+            torch.maximum(side, step, out=side)
+    inside = change[foreground]
+    return foreground & (change > 2 * inside.median()) if len(inside) else foreground

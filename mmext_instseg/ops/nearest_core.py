@@ -1,0 +1,108 @@
+"""The nearest cluster core of every pixel: exact, without comparing all pixels with all cores.
+
+Shapes: M points, C cores, K clusters, d dims.
+"""
+
+import torch
+from torch import Tensor
+
+from .segments import segment_mean, segment_sum
+
+_ROWS = 512  # points that go to one range of cores on a CPU; their distances stay in its cache
+_FEW = 256
+_SLACK = 1e-3  # of distances, for the rounding of the matrix product
+
+
+def nearest_core(
+    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float, enough: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The cluster of the nearest core within a radius, on the tensors' device.
+
+    A point is compared with the K cluster means first. With r_j the largest distance of a core of j to the mean c_j, no core of j is nearer
+    than |p - c_j| - r_j; so the point looks at the cores of the cluster where this is least, and at all cores only where another cluster
+    could still have one that is nearer and within the radius. That is rare where clusters are apart.
+
+    Time M (K + C / K) d, with `enough` M (K + 256) d; M C d where nothing is apart. Memory: 4 bytes * M d, 40 bytes * M, and of temporary
+    distances 4 bytes * 512 * max(K, C) on a CPU, 4 bytes * 2^26 on a GPU. What is read back doesn't depend on K.
+
+    Args:
+        points: (M, d) float32, finite. Near 0 for accuracy: the product's rounding grows with the square of the norm.
+        cores: (C, d) float32.
+        cluster: (C,) int64 in 0..K-1, ascending, each at least once.
+        num_clusters: K.
+        radius: a core at this distance still counts.
+        enough: a point with one of about 256 cores of its cluster this near looks no further: the same cluster, another distance.
+
+    Returns:
+        cluster (M,) int64, -1 where no core is within the radius, the earlier core's on a tie; distance (M,) float32 to the nearest core.
+        Up to `enough` it may be that to another core of the cluster, beyond the radius that to any core.
+    """
+    if not len(cores) or not len(points):
+        return points.new_full((len(points),), -1, dtype=torch.int64), points.new_full((len(points),), torch.inf)
+    guess, others = _nearest_mean(points, cores, cluster, num_clusters)
+    few = _few_of_each(cluster, num_clusters)
+    core = few[_in_order(points, cores[few], cluster[few], num_clusters, guess)]
+    distance = torch.linalg.vector_norm(points - cores[core], dim=1)
+    open_ = (distance > enough).nonzero()[:, 0]
+    if len(few) < len(cores) and len(open_):
+        core[open_] = _in_order(points[open_], cores, cluster, num_clusters, guess[open_])
+        distance[open_] = torch.linalg.vector_norm(points[open_] - cores[core[open_]], dim=1)
+    open_ = (others < distance.clamp(max=radius) + _SLACK).nonzero()[:, 0]
+    for part in open_.split(_rows(points.device, len(cores))):
+        core[part] = _closest(points[part], cores)
+        distance[part] = torch.linalg.vector_norm(points[part] - cores[core[part]], dim=1)
+    return torch.where(distance <= radius, cluster[core], -1), distance
+
+
+def _few_of_each(cluster: Tensor, num_clusters: int) -> Tensor:
+    """Rows of at most `_FEW` cores of each cluster, evenly taken."""
+    sizes = segment_sum(torch.ones_like(cluster), cluster, num_clusters)
+    rank = torch.arange(len(cluster), device=cluster.device) - (sizes.cumsum(0) - sizes)[cluster]
+    step = (sizes + _FEW - 1) // _FEW
+    return (rank % step[cluster] == 0).nonzero()[:, 0]
+
+
+def _nearest_mean(points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
+    """(M,) the cluster whose cores may be nearest of all, and (M,) how near one of another cluster may be at most."""
+    means = segment_mean(cores, cluster, num_clusters)
+    away = torch.linalg.vector_norm(cores - means[cluster], dim=1)
+    reach = away.new_zeros(num_clusters).scatter_reduce_(0, cluster, away, 'amax')
+    guess, others = [], []
+    for part in points.split(_rows(points.device, num_clusters)):
+        bound = _squared(part, means).add_(part.square().sum(dim=1, keepdim=True)).clamp_(min=0).sqrt_().sub_(reach)
+        best = bound.min(dim=1, keepdim=True).indices
+        guess.append(best[:, 0])
+        others.append(bound.scatter_(1, best, torch.inf).amin(dim=1))
+    return torch.cat(guess), torch.cat(others)
+
+
+def _in_order(points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, guess: Tensor) -> Tensor:
+    """(M,) the nearest core, at least among those of the guessed cluster.
+
+    Points are sorted by their guess, so that a fixed number of them needs one range of cores: no loop over clusters.
+    """
+    guess, order = guess.sort(stable=True)
+    sizes = segment_sum(torch.ones_like(cluster), cluster, num_clusters)
+    ends = sizes.cumsum(0)
+    starts = ends - sizes
+    step = _rows(points.device, len(cores))
+    last = torch.arange(step - 1, len(guess) + step - 1, step, device=guess.device).clamp(max=len(guess) - 1)
+    ranges = torch.stack([starts[guess[::step]], ends[guess[last]]], dim=1).tolist()
+    found = [start + _closest(points[part], cores[start:end]) for part, (start, end) in zip(order.split(step), ranges, strict=True)]
+    return torch.empty_like(order).scatter_(0, order, torch.cat(found))
+
+
+def _closest(points: Tensor, cores: Tensor) -> Tensor:
+    """(M,) the nearest of all cores, the earliest on a tie."""
+    return _squared(points, cores).min(dim=1).indices
+
+
+def _squared(points: Tensor, cores: Tensor) -> Tensor:
+    """(M, C) squared distances without the points' own squares."""
+    with torch.autocast(points.device.type, enabled=False):
+        return torch.addmm(cores.square().sum(dim=1), points, cores.T, alpha=-2)
+
+
+def _rows(device: torch.device, width: int) -> int:
+    """How many points at once have `width` distances each."""
+    return _ROWS if device.type == 'cpu' else max(2**26 // max(width, 1), 1)

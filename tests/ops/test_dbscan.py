@@ -1,0 +1,86 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import DBSCAN
+
+from mmext_instseg.ops import adaptive_parameters, dbscan_cores, sample_by_value
+
+
+def gaussians(num, per, dims=8, spread=0.05, apart=2.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.eye(num, dims) * apart / 2**0.5
+    return means.repeat_interleave(per, 0) + spread * torch.randn(num * per, dims, generator=generator)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 400), st.integers(1, 5), st.integers(1, 100), st.booleans())
+def test_the_sample_is_the_same_points_in_any_order(seed, num, dims, size, coarse):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(num, dims, generator=generator)
+    points = points.round() if coarse else points  # many equal ones
+    rows = sample_by_value(points, size)
+    assert len(rows) == len(rows.unique()) == min(size, num)
+    shuffled = points[torch.randperm(num, generator=generator)]
+    assert torch.equal(shuffled[sample_by_value(shuffled, size)], points[rows])
+
+
+def test_equal_points_get_their_share():
+    points = torch.tensor([[1.0, 2.0]] * 100 + [[3.0, -1.0]] * 300)
+    rows = sample_by_value(points, 40)
+    assert (rows < 100).sum() == 10
+
+
+def test_every_cluster_gets_its_share():
+    points = gaussians(8, 500)
+    counts = torch.bincount(sample_by_value(points, 400) // 500, minlength=8)
+    assert counts.min() > 25 and counts.max() < 85  # 50 each on average
+
+
+def test_adaptive_parameters_by_hand():
+    # Points 1, 2, ... 10 in hundredths. Distances to the fourth neighbour: 4, 3, 2, 2, 2, 2, 2, 2, 3, 4; 2.5 medians are 5 hundredths.
+    line = torch.arange(1.0, 11.0)[:, None] / 100
+    eps, min_samples = adaptive_parameters(line, limit=1.0, most=16)
+    assert eps == pytest.approx(0.05)
+    assert min_samples == 2  # an eighth of about 10 is less
+    # 240 equal points: all within eps, an eighth is 30
+    eps, min_samples = adaptive_parameters(torch.ones(240, 3), limit=1.0, most=100)
+    assert eps == pytest.approx(0.02) and min_samples == 30
+    assert [adaptive_parameters(torch.ones(240, 3), limit=1.0, most=most)[1] for most in (16, 1)] == [16, 1]
+
+
+def test_objects_of_few_points_cap_min_samples():
+    # One object of 400 equal points and 25 of 4: the harmonic mean is 500 / 26 = 19.2, so min_samples is 9 and not 50.
+    means = torch.arange(26.0)[:, None] * 5
+    points = torch.cat([means[:1].repeat(400, 1), means[1:].repeat_interleave(4, 0)])
+    assert adaptive_parameters(points, limit=0.99, most=100)[1] == 9
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 300), st.sampled_from([0.0, 1e-4, 0.1, 10.0]), st.sampled_from([0.05, 0.99]))
+def test_eps_stays_within_its_bounds(seed, num, spread, limit):
+    points = spread * torch.randn(num, 6, generator=torch.Generator().manual_seed(seed))
+    eps, min_samples = adaptive_parameters(points, limit, most=16)
+    assert limit / 50 * 0.999 <= eps <= limit and 2 <= min_samples <= 16
+
+
+def test_eps_follows_the_spread_and_withstands_noise():
+    tight, loose = (adaptive_parameters(gaussians(8, 60, spread=spread), 0.99, 16)[0] for spread in (0.02, 0.08))
+    assert loose == pytest.approx(4 * tight, rel=1e-3)
+    noise = 10 * torch.randn(150, 8, generator=torch.Generator().manual_seed(1))
+    noisy = adaptive_parameters(torch.cat([gaussians(8, 60, spread=0.02), noise]), 0.99, 16)[0]
+    assert tight < noisy < 2 * tight
+
+
+def test_cores_are_scikit_learns():
+    points = gaussians(5, 40, spread=0.2, seed=2)
+    found = DBSCAN(eps=0.5, min_samples=6).fit(points.numpy())
+    rows, cluster = dbscan_cores(points, 0.5, 6)
+    assert 10 < len(rows) < 200
+    assert sorted(rows.tolist()) == found.core_sample_indices_.tolist()
+    assert cluster.tolist() == found.labels_[rows.numpy()].tolist() == sorted(cluster.tolist())
+
+
+def test_noise_has_no_cores():
+    rows, cluster = dbscan_cores(torch.eye(5), 0.5, 2)
+    assert rows.shape == cluster.shape == (0,)
