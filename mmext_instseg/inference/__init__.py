@@ -1,0 +1,5 @@
+from .files import FORMATS, result_file, save_results
+from .stitching import TileGrid, stitch_tiles
+from .tiled import TiledInferencer, array_pipeline, read_image
+
+__all__ = ['FORMATS', 'TileGrid', 'TiledInferencer', 'array_pipeline', 'read_image', 'result_file', 'save_results', 'stitch_tiles']
