@@ -27,6 +27,8 @@ from mmext_instseg.engine.benchmark import (
     check_results,
     decode_cases,
     describe_machine,
+    embedding_decode_cases,
+    extrapolate,
     lap_rows,
     make_detector,
     measure,
@@ -46,6 +48,7 @@ EXAMPLE = """example:
   python tools/benchmark.py decode --out work_dirs/benchmark
   python tools/benchmark.py decode --sizes 1024x2048 --instances 1 100 --device cuda
   python tools/benchmark.py pe_decode --pairs 1 --out work_dirs/benchmark
+  python tools/benchmark.py embedding_decode --out work_dirs/benchmark
   python tools/benchmark.py targets --out work_dirs/benchmark
   python tools/benchmark.py solov2 --size 256x448 --out work_dirs/benchmark
   python tools/benchmark.py solov2 --device cuda --amp --rounds 20
@@ -59,6 +62,9 @@ with every number of instances, the other sizes with {USUAL}; about half of the 
 PE_DECODE = """Decoding of PE-centroid against a search of the whole grid by every pixel, and against a loop over instances; ratios are
 baseline over ours. About half of the pixels are foreground; the codes have noise of 0.1. The sizes and grids go in pairs; the whole grid of
 160x320 takes ten seconds a run on one core."""
+EMBEDDING_DECODE = """Decoding of embeddings against the same with every pixel compared to every core, and, for few pixels, against DBSCAN
+of all of them; ratios are baseline over ours. 30 % of the pixels are foreground, 1 % of them strays. The time and memory of DBSCAN grow by
+the square of the pixels; what it would take at the first size is extrapolated so."""
 TARGETS = """SOLO's targets of a batch, from annotations to cells and masks, against mmdet's, instance by instance; ratios are baseline over
 ours. A fifth of the instances shares its centre with another one."""
 SOLOV2 = """mmdet's SOLOv2, AML-SOLOv2 step by step and mmdet's Mask R-CNN, all of depth 50, as ratios to the first. `plain` is our head in
@@ -121,6 +127,15 @@ def parse_args() -> argparse.Namespace:
     one.add_argument('--grids', nargs='+', type=image_size, default=grids, metavar='RxC', help='rows x columns; default: 80x80 160x320')
     one.add_argument('--instances', nargs='+', type=number, default=[1, 10, 100], metavar='K', help='default: 1 10 100')
 
+    one = suites.add_parser(
+        'embedding_decode', parents=[common], help='embeddings against DBSCAN of all pixels', description=EMBEDDING_DECODE, **shown
+    )
+    one.add_argument('--pairs', type=number, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
+    one.add_argument('--sizes', nargs='+', type=image_size, default=[(512, 512)], metavar='HxW', help='of the maps; default: 512x512')
+    one.add_argument('--instances', nargs='+', type=number, default=[10, 30, 100, 1000], metavar='K', help='default: 10 30 100 1000')
+    points = [2000, 4000, 8000, 16000]
+    one.add_argument('--points', nargs='+', type=number, default=points, metavar='N', help='for DBSCAN; default: 2000 4000 8000 16000')
+
     one = suites.add_parser('targets', parents=[common], help="SOLO's targets against mmdet's", description=TARGETS, **shown)
     one.add_argument('--pairs', type=number, default=5, metavar='N', help='pairs of runs a row (default: %(default)s)')
     one.add_argument('--size', type=image_size, default=(800, 1344), metavar='HxW', help='of the images (default: 800x1344)')
@@ -175,6 +190,25 @@ def pe_decode(args: argparse.Namespace) -> Found:
     return Found(list(tables.values()), tables, f'{args.pairs} pairs of runs a row', plot)
 
 
+def embedding_decode(args: argparse.Namespace) -> Found:
+    measurements: dict[str, list[Measurement]] = {}
+    for baseline, case in embedding_decode_cases(args.sizes, args.instances, args.points, args.device):
+        title = '{size}, {instances} instances, {baseline}'.format(**case.columns, baseline=baseline)
+        measurements.setdefault(baseline, []).append(measure(case, args.pairs, args.device, progress(title)))
+    tables = {f'embedding_decode_{name.replace(" ", "_")}': measurement_rows(found, name) for name, found in measurements.items()}
+    first = measurements['all cores'][: len(args.instances)]
+    series = {
+        'instances': [(one.columns['instances'], one) for one in first],
+        'pixels, full DBSCAN': [(one.columns['points'], one) for one in measurements['full DBSCAN']],
+    }
+    most = max(one.columns['points'] for one in first)
+    minutes = extrapolate(measurements['full DBSCAN'], most) / 60
+    note = (
+        f'{args.pairs} pairs of runs a row; full DBSCAN of {most:,} pixels would take {minutes:.2g} minutes, by the square of its last row'
+    )
+    return Found(list(tables.values()), tables, note, partial(plot_measurements, series=series, baseline='all cores, full DBSCAN'))
+
+
 def targets(args: argparse.Namespace) -> Found:
     measurements = []
     for case in target_cases(args.size, args.instances, args.batch, args.device):
@@ -203,7 +237,7 @@ def solov2(args: argparse.Namespace) -> Found:
     return Found([race_rows(laps), files['solov2_attention']], files, note, partial(plot_race, laps=laps, claim=CLAIM))
 
 
-SUITES = {'decode': decode, 'pe_decode': pe_decode, 'targets': targets, 'solov2': solov2}
+SUITES = {'decode': decode, 'pe_decode': pe_decode, 'embedding_decode': embedding_decode, 'targets': targets, 'solov2': solov2}
 
 
 def main() -> None:

@@ -49,6 +49,9 @@ class EmbeddingCodec(BaseCodec):
         ValueError: an argument that is none of these; delta_dist <= 2 delta_var without `eps`.
     """
 
+    #: How pixels find their core; see `ops.nearest_core`.
+    search = staticmethod(nearest_core)
+
     def __init__(
         self,
         dims: int = 32,
@@ -126,7 +129,7 @@ class EmbeddingCodec(BaseCodec):
         order = order[areas[order] >= self.min_area]
         number = owner.new_zeros(count, dtype=torch.int32)
         number[order] = torch.arange(1, len(order) + 1, dtype=torch.int32, device=order.device)
-        ids = torch.zeros_like(foreground, dtype=torch.int32)
+        ids = foreground.new_zeros(foreground.shape, dtype=torch.int32)  # contiguous, whatever the foreground is
         ids.view(-1)[pixel] = number[owner]
         return InstanceMap.from_ids(ids, torch.zeros_like(order), score[order])
 
@@ -137,11 +140,11 @@ class EmbeddingCodec(BaseCodec):
             cluster (M,) int64, -1 for noise; (M,) float32 distance to the mean of its cores; how many clusters there are.
         """
         owner = torch.full_like(border, -1, dtype=torch.int64)
-        hidden, done = border.clone(), torch.zeros_like(border)
+        hidden = border.clone()
         cores, cluster, middle = points[:0], owner[:0], None
         eps, count = self.eps, 0
         for _ in range(_ROUNDS):
-            rest = ((owner < 0) & ~hidden & ~done).nonzero()[:, 0]
+            rest = ((owner < 0) & ~hidden).nonzero()[:, 0]
             if not len(rest):
                 break
             sample = points[rest[sample_by_value(points[rest], self.sample_size)]]
@@ -151,16 +154,17 @@ class EmbeddingCodec(BaseCodec):
             adaptive, min_samples = adaptive_parameters(sample, self.limit, self.min_area)
             eps = eps or adaptive
             rows, found = dbscan_cores(sample, eps, self.min_samples or min_samples)
-            if not len(rows):
+            if not len(rows) and len(rest) > len(sample):
                 break
             cores, cluster = torch.cat([cores, sample[rows]]), torch.cat([cluster, found + count])
-            count = int(cluster[-1]) + 1
+            count = int(cluster[-1]) + 1 if len(cluster) else 0
             todo = (owner < 0).nonzero()[:, 0]
-            nearest, distance = nearest_core(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
+            nearest, distance = self.search(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
             owner[todo] = torch.where(distance <= torch.where(border[todo], self.limit, eps), nearest, -1)
-            hidden[todo] &= nearest >= 0
-            if len(rest) == len(sample):  # more can't be found among them
-                done[rest] = True
+            freed = hidden[todo] & (nearest < 0)
+            if len(rest) == len(sample) and not freed.any():
+                break
+            hidden[todo[freed]] = False
         means = segment_mean(cores.cpu(), cluster.cpu(), count).to(cores.device)  # on a GPU sums have no fixed order
         joined = owner.clamp(min=0)
         return owner, torch.linalg.vector_norm(points - means[joined], dim=1) if count else points.new_zeros(len(points)), count

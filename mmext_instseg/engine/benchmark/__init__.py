@@ -2,6 +2,7 @@ from .attention import AttentionMemory, attention_memory
 from .complexity import Complexity, complexity_rows, count_complexity
 from .decode import USUAL, decode_by_loop, decode_cases
 from .detectors import Detector, Setting, build_model, make_detector, read_model
+from .embedding_decode import decode_by_full_dbscan, embedding_decode_cases, extrapolate
 from .measurement import Case, Measurement, describe_machine, measure
 from .pe_decode import decode_pe_by_loop, pe_decode_cases
 from .race import Lap, check_results, prove_equal, run_race
@@ -24,10 +25,13 @@ __all__ = [
     'check_results',
     'complexity_rows',
     'count_complexity',
+    'decode_by_full_dbscan',
     'decode_by_loop',
     'decode_cases',
     'decode_pe_by_loop',
     'describe_machine',
+    'embedding_decode_cases',
+    'extrapolate',
     'lap_rows',
     'make_detector',
     'measure',
