@@ -279,12 +279,13 @@ def test_report_over_metrics_of_one_prefix(tmp_path, monkeypatch):
         for seed, metrics in enumerate(rows)
     }
     drawn = {}
-    monkeypatch.setattr(Axes, 'errorbar', lambda self, x, y, ends, label, **_: drawn.update({label: (list(x), y, ends)}))
+    monkeypatch.setattr(Axes, 'errorbar', lambda self, x, y, ends, color, **_: drawn.update({color: (list(x), y, ends)}))
     write_report(tmp_path, runs, ['coco/PQ', 'size/*'])
     lines = (tmp_path / 'table.md').read_text().splitlines()
     assert lines[0] == '| config | runs | iterations | seconds | coco/PQ | size/0-8 | size/8- |'
     assert lines[3] == '| b | 1 | 100 | 10 | 40.000 | 0.400 | 0.400 |'
-    assert drawn['a'] == ([0, 1], pytest.approx([0.2, 0.55]), [pytest.approx([0.1, 0.05]), pytest.approx([0.1, 0.05])])
-    assert drawn['b'] == ([0, 1], [0.4, 0.4], [[0, 0], [0, 0]])
+    first, second = drawn.values()
+    assert first == ([0, 1], pytest.approx([0.2, 0.55]), [pytest.approx([0.1, 0.05]), pytest.approx([0.1, 0.05])])
+    assert second == ([0, 1], [0.4, 0.4], [[0, 0], [0, 0]])
     with pytest.raises(ValueError, match=r"no run has the metric 'area/\*'"):
         write_report(tmp_path, runs, ['area/*'])

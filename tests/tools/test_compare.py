@@ -31,6 +31,7 @@ def compare(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     monkeypatch.setenv('COLUMNS', '200')
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / 'tools')
     main = runpy.run_path(str(ROOT / 'tools' / 'compare.py'))['main']
 
     def run(*words):

@@ -16,8 +16,8 @@ from .runs import Run, curve
 CSV_NAME, TABLE_NAME, PLOT_NAME = 'runs.csv', 'table.md', 'plot.png'
 _COLUMNS = ('config', 'seed', 'iterations', 'max_iters', 'cut', 'seconds', 'wall_seconds', 'parameters')
 _USUAL = ('segm_mAP', 'bbox_mAP', 'PQ', 'mIoU')
-# Okabe and Ito's colours, which stay apart for colour-blind readers, and black.
-_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+# Okabe and Ito's colours, which stay apart for colour-blind readers, black and grey.
+_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#999999')
 
 
 def write_report(out: Path, runs: dict[Run, dict], metrics: Sequence[str] = ()) -> tuple[Table, list[str]]:
@@ -113,9 +113,11 @@ def _plot(path: Path, runs: dict[Run, dict], panels: dict[str, list[str]]) -> No
         figure = Figure(figsize=(10, 3.6 + 0.3 * len(groups) + 2.6 * len(series)), layout='constrained')
         heights = [1 + 0.3 * len(groups), 2.6] + [2.6] * len(series)
         top, bottom, *more = figure.subfigures(len(heights), 1, height_ratios=heights)
-        for index, axes in enumerate(top.subplots(1, max(len(single), 1), sharey=True, squeeze=False)[0]):
-            if single:
-                _plot_metric(axes, groups, colours, single[index])
+        dots = top.subplots(1, max(len(single), 1), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(dots, single, strict=False):
+            _plot_metric(axes, groups, colours, metric)
+        for label in dots[0].get_yticklabels():
+            label.set_color(colours.get(label.get_text(), 'black'))
         loss, score = bottom.subplots(1, 2)
         _plot_curves(loss, runs, colours, 'loss')
         loss.set(ylabel='training loss', yscale='log')
@@ -134,14 +136,13 @@ def _plot_series(axes: Axes, groups: dict[str, list[dict]], colours: dict[str, s
         values = [[one['metrics'].get(column, float('nan')) for column in columns] for one in group]
         low, mean, high = ([pick(column) for column in zip(*values, strict=True)] for pick in (min, statistics.mean, max))
         ends = [[m - one for m, one in zip(mean, low, strict=True)], [one - m for m, one in zip(mean, high, strict=True)]]
-        axes.errorbar(range(len(columns)), mean, ends, color=colours[config], marker='.', linewidth=1, capsize=2, label=config)
+        axes.errorbar(range(len(columns)), mean, ends, color=colours[config], marker='.', linewidth=1, capsize=2)
     axes.set(xticks=range(len(columns)), xticklabels=[column.removeprefix(name[:-1]) for column in columns], title=name, ylim=(0, None))
     axes.grid(axis='y', alpha=0.3)
-    axes.legend(frameon=False, fontsize=7, ncols=2)
 
 
 def _plot_metric(axes: Axes, groups: dict[str, list[dict]], colours: dict[str, str], metric: str) -> None:
-    """A dot a seed, a bar through their mean."""
+    """A dot a seed, a bar through their mean; the names, in their colours, are the legend of all panels."""
     for row, (name, group) in enumerate(groups.items()):
         values = [one['metrics'][metric] for one in group if metric in one['metrics']]
         axes.plot(values, [row] * len(values), 'o', color=colours[name], alpha=0.6, markeredgewidth=0, clip_on=False)
@@ -156,10 +157,6 @@ def _plot_curves(axes: Axes, runs: dict[Run, dict], colours: dict[str, str], key
     """A scalar over the iterations, a line a run, a colour a config."""
     for run in runs:
         points = [(row['step'], row[key]) for row in curve(run.folder) if key in row and 'step' in row]
-        label = run.name if run == next(one for one in runs if one.name == run.name) else None
-        axes.plot(
-            *zip(*points, strict=True) if points else ([], []), color=colours[run.name], linewidth=1, alpha=0.8, marker='.', label=label
-        )
+        axes.plot(*zip(*points, strict=True) if points else ([], []), color=colours[run.name], linewidth=1, alpha=0.8, marker='.')
     axes.set_xlabel('iteration')
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
