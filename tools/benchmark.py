@@ -202,10 +202,8 @@ def embedding_decode(args: argparse.Namespace) -> Found:
         'pixels, full DBSCAN': [(one.columns['points'], one) for one in measurements['full DBSCAN']],
     }
     most = max(one.columns['points'] for one in first)
-    minutes = extrapolate(measurements['full DBSCAN'], most) / 60
-    note = (
-        f'{args.pairs} pairs of runs a row; full DBSCAN of {most:,} pixels would take {minutes:.2g} minutes, by the square of its last row'
-    )
+    seconds = extrapolate(measurements['full DBSCAN'], most)
+    note = f'{args.pairs} pairs of runs a row; full DBSCAN of {most:,} pixels would take {seconds:.2g} s, by the square of its last row'
     return Found(list(tables.values()), tables, note, partial(plot_measurements, series=series, baseline='all cores, full DBSCAN'))
 
 

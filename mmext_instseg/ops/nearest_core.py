@@ -19,7 +19,7 @@ def nearest_core(
     """The cluster of the nearest core within a radius, on the tensors' device.
 
     A point is compared with the K cluster means first. With r_j the largest distance of a core of j to the mean c_j, no core of j is nearer
-    than |p - c_j| - r_j; so the point looks at the cores of the cluster where this is least, and at all cores only where another cluster
+    than |p - c_j| - r_j. So the point looks at the cores of the cluster with the nearest mean, and at all cores only where another cluster
     could still have one that is nearer and within the radius. That is rare where clusters are apart.
 
     Time M (K + C / K) d, with `enough` M (K + 256) d; M C d where nothing is apart. Memory: 4 bytes * M d, 40 bytes * M, and of temporary
@@ -39,7 +39,10 @@ def nearest_core(
     """
     if not len(cores) or not len(points):
         return points.new_full((len(points),), -1, dtype=torch.int64), points.new_full((len(points),), torch.inf)
-    guess, others = _nearest_mean(points, cores, cluster, num_clusters)
+    means = segment_mean(cores, cluster, num_clusters)
+    away = torch.linalg.vector_norm(cores - means[cluster], dim=1)
+    reach = away.new_zeros(num_clusters).scatter_reduce_(0, cluster, away, 'amax')
+    guess, others = _nearest_mean(points, means)
     few = _few_of_each(cluster, num_clusters)
     core = few[_in_order(points, cores[few], cluster[few], num_clusters, guess)]
     distance = torch.linalg.vector_norm(points - cores[core], dim=1)
@@ -47,7 +50,10 @@ def nearest_core(
     if len(few) < len(cores) and len(open_):
         core[open_] = _in_order(points[open_], cores, cluster, num_clusters, guess[open_])
         distance[open_] = torch.linalg.vector_norm(points[open_] - cores[core[open_]], dim=1)
-    open_ = (others < distance.clamp(max=radius) + _SLACK).nonzero()[:, 0]
+    # What the largest reach of all leaves open, the reach of each cluster may settle; the rest looks at all cores
+    open_ = (others - reach.amax() < distance.clamp(max=radius) + _SLACK).nonzero()[:, 0]
+    bound = _nearest_other(points[open_], means, reach, guess[open_])
+    open_ = open_[bound < distance[open_].clamp(max=radius) + _SLACK]
     for part in open_.split(_rows(points.device, len(cores))):
         core[part] = _closest(points[part], cores)
         distance[part] = torch.linalg.vector_norm(points[part] - cores[core[part]], dim=1)
@@ -62,18 +68,25 @@ def _few_of_each(cluster: Tensor, num_clusters: int) -> Tensor:
     return (rank % step[cluster] == 0).nonzero()[:, 0]
 
 
-def _nearest_mean(points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
-    """(M,) the cluster whose cores may be nearest of all, and (M,) how near one of another cluster may be at most."""
-    means = segment_mean(cores, cluster, num_clusters)
-    away = torch.linalg.vector_norm(cores - means[cluster], dim=1)
-    reach = away.new_zeros(num_clusters).scatter_reduce_(0, cluster, away, 'amax')
-    guess, others = [], []
-    for part in points.split(_rows(points.device, num_clusters)):
-        bound = _squared(part, means).add_(part.square().sum(dim=1, keepdim=True)).clamp_(min=0).sqrt_().sub_(reach)
-        best = bound.min(dim=1, keepdim=True).indices
+def _nearest_mean(points: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """(M,) the nearest mean, and (M,) the distance to the second nearest; inf where there is one mean."""
+    guess, second = [], []
+    for part in points.split(_rows(points.device, len(means))):
+        squared = _squared(part, means)
+        best = squared.min(dim=1, keepdim=True).indices
         guess.append(best[:, 0])
-        others.append(bound.scatter_(1, best, torch.inf).amin(dim=1))
-    return torch.cat(guess), torch.cat(others)
+        second.append(squared.scatter_(1, best, torch.inf).amin(dim=1))
+    return torch.cat(guess), torch.cat(second).add_(points.square().sum(dim=1)).clamp_(min=0).sqrt_()
+
+
+def _nearest_other(points: Tensor, means: Tensor, reach: Tensor, guess: Tensor) -> Tensor:
+    """(M,) how near a core of another cluster than the guessed one may be at most."""
+    bounds = [points.new_zeros(0)]
+    step = _rows(points.device, len(means))
+    for part, own in zip(points.split(step), guess.split(step), strict=True):
+        squared = _squared(part, means).add_(part.square().sum(dim=1, keepdim=True))
+        bounds.append(squared.clamp_(min=0).sqrt_().sub_(reach).scatter_(1, own[:, None], torch.inf).amin(dim=1))
+    return torch.cat(bounds)
 
 
 def _in_order(points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, guess: Tensor) -> Tensor:
