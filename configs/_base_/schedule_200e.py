@@ -1,7 +1,7 @@
 _base_ = './runtime.py'
 
-# Embedding U-Net's (Section 7.1): AdamW, cosine over 200 epochs, batches of 4; stops 15 epochs after the best validation loss, whose weights
-# it ends with.
+# Embedding U-Net's (Section 7.1): AdamW, cosine over 200 epochs, batches of 4; stops 15 epochs after the best validation loss, with its
+# weights.
 # ============================ Usual knobs ============================
 max_epochs = 200
 base_lr = 1e-4
