@@ -6,16 +6,18 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-CONFIGS = [Path(__file__).resolve().parents[2] / 'configs' / name / f'{name}_tiny_shapes.py' for name in ('aml_solov2', 'dcme')]
+CONFIGS = [
+    Path(__file__).resolve().parents[2] / 'configs' / name / f'{name}_tiny_shapes.py' for name in ('aml_solov2', 'dcme', 'pe_centroid')
+]
 # Eight scenes in which all centres lie at least 6 pixels apart, so that a centre-based representation can tell the objects apart.
 SCENES = dict(seed=86, num_images=8)
-ITERATIONS = {'aml_solov2_tiny_shapes': 400}  # dear ones; the others have 600
+ITERATIONS = {'aml_solov2_tiny_shapes': 400, 'dcme_tiny_shapes': 600, 'pe_centroid_tiny_shapes': 900}
 
 
 def overfitting(path: Path, folder: Path) -> Config:
     """The config on eight images without augmentation, its schedule shortened."""
     config = Config.fromfile(path)
-    iterations = ITERATIONS.get(path.stem, 600)
+    iterations = ITERATIONS[path.stem]
     config.work_dir = str(folder / 'work')
     for loader in (config.train_dataloader, config.val_dataloader):
         loader.update(num_workers=0, persistent_workers=False, batch_size=4)
