@@ -35,9 +35,9 @@ class EmbeddingCodec(BaseCodec):
     distance that two means keep is where a pixel might as well be another's.
 
     `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond.
-    Only the sample goes to the host. Time of an image: H W d, M (K + 256) d, n^2 d for the sample of n; hardly grows with K up to some
-    hundreds. Memory: 16 bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and what
-    `ops.nearest_core` takes.
+    Only the sample goes to the host. Time of an image: H W d, M (K + 256) d, n^2 d for the sample of n; K hardly shows below some
+    hundreds. Memory: 16 bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and
+    what `ops.nearest_core` takes.
 
     Args:
         dims: d.
