@@ -23,10 +23,11 @@ class EmbeddingCodec(BaseCodec):
        in the image: transitions between two objects. They take no part in clustering (Section 6.5).
     2. Of the other foreground pixels at most `sample_size` are clustered by scikit-learn's DBSCAN; `ops.adaptive_parameters` finds eps,
        strictly below delta_dist - 2 delta_var, the gap between the clusters of a trained network, and min_samples.
-    3. A pixel joins the cluster of its nearest core within eps, a border pixel within the highest eps; else it is noise.
+    3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. While the sample is but a part, 2 and 3 are repeated for the noise with the same eps, up to four times in all: objects too small
        for the first sample. Border pixels further than delta_dist from all cores are no transitions and take part then.
-    5. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
+    5. The other border pixels join the cluster of their nearest core within the highest eps.
+    6. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
 
     Nothing is standardised, which would change the gap. Embeddings that aren't finite or exceed 10^15 are noise. The result depends on
     which pixels are neighbours, not on their order: a flipped image has the same instances.
@@ -145,6 +146,7 @@ class EmbeddingCodec(BaseCodec):
         owner = torch.full_like(border, -1, dtype=torch.int64)
         hidden = border.clone()
         cores, cluster, middle = points[:0], owner[:0], None
+        late = late_owner = owner[:0]
         eps, count = self.eps, 0
         for _ in range(_ROUNDS):
             rest = ((owner < 0) & ~hidden).nonzero()[:, 0]
@@ -163,11 +165,15 @@ class EmbeddingCodec(BaseCodec):
             count = int(cluster[-1]) + 1 if len(cluster) else 0
             todo = (owner < 0).nonzero()[:, 0]
             nearest, distance = self.search(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
-            owner[todo] = torch.where(distance <= torch.where(border[todo], self.limit, eps), nearest, -1)
-            freed = hidden[todo] & (nearest < 0)
+            waits = hidden[todo]
+            owner[todo] = torch.where((distance <= eps) & ~waits, nearest, -1)
+            freed = waits & (nearest < 0)
+            hidden[todo[freed]] = False
+            afterwards = waits & ~freed & (distance <= self.limit)
+            late, late_owner = todo[afterwards], nearest[afterwards]
             if len(rest) == len(sample) and not freed.any():
                 break
-            hidden[todo[freed]] = False
+        owner[late] = late_owner
         means = segment_mean(cores.cpu(), cluster.cpu(), count).to(cores.device)  # on a GPU sums have no fixed order
         if count:
             points.sub_(means[owner.clamp(min=0)])

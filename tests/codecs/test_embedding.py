@@ -98,6 +98,18 @@ def test_small_objects_survive_a_small_sample():
     assert partition(round_trip(EmbeddingCodec(sample_size=116), instances).ids) == partition(ids)
 
 
+def test_borders_wait_for_objects_that_a_later_sample_finds():
+    # The small object has 1 pixel in the first sample, and the large one's cores are near enough to take its border.
+    ids = torch.ones(60, 60, dtype=torch.int64)
+    ids[20:26, 30:36] = 2
+    instances = InstanceMap.from_ids(ids, torch.zeros(2))
+    maps, foreground, _ = noisy(instances, 0.005, apart=0.9 / 2**0.5)  # the first two points of the lattice differ in two axes
+    codec = EmbeddingCodec(sample_size=100)
+    border = border_pixels(maps['embedding'][0], foreground[0])
+    assert border[ids == 2].sum() == 20 and codec.limit > 0.95
+    assert partition(codec.decode(maps, foreground)[0].ids) == partition(ids)
+
+
 @pytest.mark.parametrize('num', [200, 1600])
 def test_many_objects(num):
     instances = squares(num // 40, 40, 5)
