@@ -12,5 +12,8 @@ model = dict(heads=dict(depth=dict(type='DepthHead', kind='metric', in_channels=
 train_dataloader = dict(dataset=dict(depth=True, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(depth=True, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(depth=True, pipeline=test_pipeline))
-val_evaluator = [*_base_.val_evaluator, dict(type='DepthMapMetric', depth_metrics=['rmse', 'abs_rel'], min_depth_eval=0.001, max_depth_eval=10.0)]
+val_evaluator = [
+    *_base_.val_evaluator,
+    dict(type='DepthMapMetric', depth_metrics=['rmse', 'abs_rel'], min_depth_eval=0.001, max_depth_eval=10.0),
+]
 test_evaluator = val_evaluator

@@ -41,12 +41,17 @@ class TestPECentroidHead(WithoutLabels, HeadContract):
 
 
 class TestWithVoidIgnored(WithoutLabels, HeadContract):
-    config = dict(type='PECentroidHead', codec=dict(CODEC, void='ignore'), edge=None, loss_dice=None)
+    config = dict(type='PECentroidHead', codec=dict(CODEC, void='ignore'), edge=None)
 
     def test_void_pixels_cost_nothing(self, head):
-        raw = torch.randn(1, 12, 1, 4)
-        sample = make_sample(torch.tensor([[0, 0, 0, 0]]))
-        assert head.loss_by_output(raw, [sample])['loss_code'] == 0
+        raw = torch.randn(1, 12, 6, 8, requires_grad=True)
+        ids = torch.tensor([[0, 0, 1, 1, 1, 2, 2, 0]]).repeat(6, 1)
+        losses = head.loss_by_output(raw, [make_sample(ids)])
+        assert all(value > 0 for value in losses.values())
+        for value in losses.values():
+            (gradient,) = torch.autograd.grad(value, raw, retain_graph=True)
+            assert (gradient[0, :, ids == 0] == 0).all() and (gradient[0, :, ids > 0] != 0).any()
+        assert not any(head.loss_by_output(raw, [make_sample(torch.zeros_like(ids))]).values())
 
 
 class TestWithDirectCentroids(WithoutLabels, HeadContract):

@@ -10,7 +10,7 @@ width = 256  # of the decoder; the paper is silent
 # registers             backbone.num_registers=4, with those weights
 # small objects         heads.instance.edge.d smaller; codec.grid finer
 # pixels without label  codec.void='ignore' leaves them out of the loss; codec.void_weight weighs them
-# fewer false objects   codec.score_threshold, test_cfg.score_threshold, test_cfg.min_stuff_area
+# fewer false objects   test_cfg.score_threshold, codec.min_pixels, test_cfg.min_stuff_area
 # =====================================================================
 model = dict(
     type='BottomUpSegmentor',

@@ -17,7 +17,7 @@ class PECentroidHead(DenseHead):
 
     `loss_code` is the loss of each map (their sum where there are several), weighted by the codec's weight times Eq. 5 and averaged as in
     Eq. 1 over the batch; `loss_code_tv` the total variation and `loss_code_dice` generalized Dice (Appendix B), both over all pixels that
-    aren't ignored. Samples without `gt_instance_map` cost nothing.
+    aren't ignored; with a codec that ignores void, over those of instances alone. Samples without `gt_instance_map` cost nothing.
 
     Args:
         codec: the detector's codec, as a config; it makes the targets.
@@ -60,10 +60,11 @@ class PECentroidHead(DenseHead):
         maps = self.maps_by_output(raw)
         losses = {'loss_code': sum(self.loss_code(value, target[name], weight=weight, avg_factor=total) for name, value in maps.items())}
         maps = self.codec.absolute(maps)
+        known = ids if self.codec.void_weight > 0 else torch.where(ids > 0, ids, -1)
         if self.loss_tv is not None:
-            losses['loss_code_tv'] = sum(self.loss_tv(value, ids >= 0) for value in maps.values())
+            losses['loss_code_tv'] = sum(self.loss_tv(value, known >= 0) for value in maps.values())
         if self.loss_dice is not None:
-            losses['loss_code_dice'] = self.loss_dice(maps['centroid_code'], ids, [self.codec.table(one) for one in instances])
+            losses['loss_code_dice'] = self.loss_dice(maps['centroid_code'], known, [self.codec.table(one) for one in instances])
         return losses
 
     def maps_by_output(self, raw: Tensor) -> dict[str, Tensor]:
