@@ -11,7 +11,7 @@ CONFIGS = [
 ]
 # Eight scenes in which all centres lie at least 6 pixels apart, so that a centre-based representation can tell the objects apart.
 SCENES = dict(seed=86, num_images=8)
-ITERATIONS = {'aml_solov2_tiny_shapes': 400, 'dcme_tiny_shapes': 600, 'pe_centroid_tiny_shapes': 900}
+ITERATIONS = {'aml_solov2_tiny_shapes': 400, 'dcme_tiny_shapes': 600, 'pe_centroid_tiny_shapes': 750}
 
 
 def overfitting(path: Path, folder: Path) -> Config:
