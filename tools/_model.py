@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from mmdet.apis import init_detector
 from mmdet.models.detectors import BaseDetector
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
+from mmext_instseg.inference import image_steps
 from mmext_instseg.models.detectors import BottomUpSegmentor
 from mmext_instseg.registry import DATASETS
-
-_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'CheckAnnotations', 'GenerateInstanceMap')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,5 +62,5 @@ def open_samples(cfg: Config, images: list[Path], num: int) -> list:
     for path in images:
         if not path.is_file():
             raise ValueError(f'{path} is not a file')
-    pipeline = Compose([step for step in get_test_pipeline_cfg(cfg) if step['type'] not in _ANNOTATIONS])
+    pipeline = Compose(image_steps(cfg))
     return [lambda path=path, index=index: pipeline(dict(img_path=str(path), img_id=index)) for index, path in enumerate(images)]

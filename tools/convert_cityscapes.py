@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmext_instseg.datasets.cityscapes.instances import SPLITS, annotation_names, convert_split, write_json
+from mmext_instseg.datasets.cityscapes.instances import SPLITS, annotation_names, convert_split
 from mmext_instseg.datasets.class_priority import count_instances, write_class_priority
+from mmext_instseg.structures import write_json
 
 EXAMPLE = """examples:
   python tools/convert_cityscapes.py data/cityscapes
@@ -44,7 +45,7 @@ def convert(root: Path, out: Path, classes: list[str] | None) -> None:
         raise ValueError(f'{there[0]} is there already; move or delete it, or choose another folder with --out')
     for split in splits:
         data = convert_split(root, split, classes, lambda paths, text: track(paths, text, console=Console(stderr=True)))
-        write_json(paths[split], data)
+        write_json(paths[split], data, overwrite=True)
         crowds = Counter(one['iscrowd'] for one in data['annotations'])
         print(f'{paths[split]}: {len(data["images"])} images, {crowds[0]} instances, {crowds[1]} groups')
     if 'priority' in paths:

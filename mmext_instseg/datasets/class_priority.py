@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .cityscapes.instances import Track, check_thing_names, list_segments, read_instance_ids, write_json
+from ..structures import write_json
+from .cityscapes.instances import Track, check_thing_names, list_segments, read_instance_ids
 from .cityscapes.labels import INSTANCE_FACTOR, THINGS
 from .validation import read_coco
 
@@ -64,4 +65,4 @@ def rank_classes(counts: dict[str, int]) -> dict[str, list]:
 
 def write_class_priority(path: str | Path, counts: dict[str, int]) -> None:
     """Writes the file that `GridClassHead(priority=path)` reads."""
-    write_json(Path(path), rank_classes(counts))
+    write_json(path, rank_classes(counts), overwrite=True)

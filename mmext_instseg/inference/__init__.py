@@ -1,5 +1,15 @@
 from .files import FORMATS, result_file, save_results
 from .stitching import TileGrid, stitch_tiles
-from .tiled import TiledInferencer, array_pipeline, read_image
+from .tiled import TiledInferencer, array_pipeline, image_steps, read_image
 
-__all__ = ['FORMATS', 'TileGrid', 'TiledInferencer', 'array_pipeline', 'read_image', 'result_file', 'save_results', 'stitch_tiles']
+__all__ = [
+    'FORMATS',
+    'TileGrid',
+    'TiledInferencer',
+    'array_pipeline',
+    'image_steps',
+    'read_image',
+    'result_file',
+    'save_results',
+    'stitch_tiles',
+]

@@ -130,10 +130,15 @@ class TiledInferencer:
 
 def array_pipeline(cfg: Config) -> Compose:
     """The test pipeline of a config for `dict(img=array, img_id=0)`: no file is read, no annotation needed."""
-    steps = copy.deepcopy(get_test_pipeline_cfg(cfg))
-    names = [step['type'].rsplit('.', 1)[-1] for step in steps]
+    steps = image_steps(cfg)
     steps[0].type = 'mmdet.LoadImageFromNDArray'
-    return Compose([step for step, name in zip(steps, names, strict=True) if step is steps[0] or not name.startswith(_ANNOTATIONS)])
+    return Compose(steps)
+
+
+def image_steps(cfg: Config) -> list[dict]:
+    """The steps of a config's test pipeline that need no annotations, a copy; the first one loads the image."""
+    load, *steps = copy.deepcopy(get_test_pipeline_cfg(cfg))
+    return [load, *(step for step in steps if not step['type'].rsplit('.', 1)[-1].startswith(_ANNOTATIONS))]
 
 
 def read_image(path: str | Path) -> np.ndarray:

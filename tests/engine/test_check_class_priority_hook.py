@@ -90,4 +90,6 @@ def test_lists_of_numbers_and_models_without_the_head_are_left_alone(runner):
 
 def test_a_model_without_the_head(tmp_path):
     cfg = toy_config(tmp_path, dict(type='IterBasedTrainLoop', max_iters=1, val_interval=10))
-    Runner(**cfg, custom_hooks=[dict(type='CheckClassPriorityHook')]).train()
+    runner = Runner(**cfg, custom_hooks=[dict(type='CheckClassPriorityHook')])
+    runner.train()
+    assert runner.iter == 1

@@ -13,10 +13,12 @@ load = [
     dict(type='AlignedResize', scale=scale, keep_ratio=False),
 ]
 instance_map = dict(type='GenerateInstanceMap', overlap='ignore')
+flip = dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal'])
 pack = dict(type='PackDenseInputs')
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')  # the metrics' truth
-train_pipeline = [*load, dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']), instance_map, pack]
-test_pipeline = [*load, instance_map, dict(type='PackDenseInputs', meta_keys=meta_keys)]
+test_pack = dict(type='PackDenseInputs', meta_keys=meta_keys)
+train_pipeline = [*load, flip, instance_map, pack]
+test_pipeline = [*load, instance_map, test_pack]
 dataset = dict(type='LabelMeDataset', data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(
     batch_size=batch_size,

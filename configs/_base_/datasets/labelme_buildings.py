@@ -1,38 +1,23 @@
-# Frames of one drone flight in LabelMe JSON, one class; the last fifth of the flight is the test set, as neighbours show the same houses.
+_base_ = './labelme_512.py'
+
+# Frames of one drone flight, one class; the last fifth of the flight is the test set, as neighbours show the same houses.
 # First: python tools/labelme.py split data/buildings --out data/buildings/splits --by-frame --ratios 80 0 20
 # ============================ Usual knobs ============================
 data_root = 'data/buildings/'
-classes = ('building',)
 scale = (512, 288)  # (width, height) of the network's input; the frames have 1920x1080
 batch_size = 2
 num_workers = 1
 # =====================================================================
-load = [
-    dict(type='LoadImageFromFile', backend_args=dict(backend='labelme')),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='AlignedResize', scale=scale, keep_ratio=True),
-]
-instance_map = dict(type='GenerateInstanceMap', overlap='ignore')
-pack = dict(type='PackDenseInputs')
-meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')  # the metrics' truth
-train_pipeline = [*load, dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']), instance_map, pack]
-test_pipeline = [*load, instance_map, dict(type='PackDenseInputs', meta_keys=meta_keys)]
-dataset = dict(type='LabelMeDataset', data_root=data_root, metainfo=dict(classes=classes))
+image, annotations, _ = _base_.load
+load = [image, annotations, dict(type='AlignedResize', scale=scale, keep_ratio=True)]
+train_pipeline = [*load, _base_.flip, _base_.instance_map, _base_.pack]
+test_pipeline = [*load, _base_.instance_map, _base_.test_pack]
+dataset = dict(data_root=data_root, metainfo=dict(classes=('building',)))
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(**dataset, ann_file='splits/train.txt', filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline),
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(**dataset, pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=num_workers,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, ann_file='splits/test.txt', test_mode=True, pipeline=test_pipeline),
-)
-test_dataloader = val_dataloader
-val_evaluator = [dict(type='CocoMetric', metric='segm'), dict(type='SemanticScores')]
-test_evaluator = val_evaluator
+val_dataloader = dict(num_workers=num_workers, dataset=dict(**dataset, ann_file='splits/test.txt', pipeline=test_pipeline))
+test_dataloader = dict(num_workers=num_workers, dataset=dict(**dataset, ann_file='splits/test.txt', pipeline=test_pipeline))

@@ -4,7 +4,6 @@ Files and fields are those of mmdet's own converter (tools/dataset_converters/ci
 the number of instances.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -142,11 +141,3 @@ def annotation_names(classes: Iterable[str] | None = None) -> dict[str, str]:
     suffix = '' if classes is None else '_' + '-'.join(check_thing_names(classes))
     names = {split: f'instancesonly_filtered_gtFine_{split}{suffix}.json' for split in SPLITS}
     return {**names, 'priority': f'class_priority{suffix}.json'}
-
-
-def write_json(path: Path, data: dict) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.part')
-    partial.write_text(json.dumps(data), encoding='utf-8')
-    partial.replace(path)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..cityscapes.instances import SPLITS, write_json
+from ...structures import write_json
+from ..cityscapes.instances import SPLITS
 from ..cityscapes.labels import ID_OF, INSTANCE_FACTOR, LABELS, MAX_ID
 from .folder import check_count, describe
 from .layout import Piece
@@ -76,7 +77,7 @@ def make_cityscapes(
                 os.replace(building / place, root / place)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    write_json(manifest, description)
+    write_json(manifest, description, overwrite=True)
     return root
 
 
@@ -198,7 +199,8 @@ class _Panoptic:
             {'id': one.id, 'name': one.name, 'color': one.color, 'supercategory': one.category, 'isthing': int(one.is_thing)}
             for one in LABELS
         ]
-        write_json(self.folder.with_suffix('.json'), {'images': self.images, 'annotations': self.annotations, 'categories': categories})
+        data = {'images': self.images, 'annotations': self.annotations, 'categories': categories}
+        write_json(self.folder.with_suffix('.json'), data, overwrite=True)
 
 
 _LABEL_OF = {label.id: label for label in LABELS}

@@ -1,5 +1,6 @@
 from .check_class_priority_hook import CheckClassPriorityHook
+from .restore_best_hook import RestoreBestHook
 from .time_budget_hook import TimeBudgetHook
-from .validation_loss_hook import RestoreBestHook, ValidationLossHook
+from .validation_loss_hook import ValidationLossHook
 
 __all__ = ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook']
