@@ -131,7 +131,7 @@ class TiledInferencer:
 def array_pipeline(cfg: Config) -> Compose:
     """The test pipeline of a config for `dict(img=array, img_id=0)`: no file is read, no annotation needed."""
     steps = image_steps(cfg)
-    steps[0].type = 'mmdet.LoadImageFromNDArray'
+    steps[0]['type'] = 'mmdet.LoadImageFromNDArray'
     return Compose(steps)
 
 
