@@ -75,11 +75,12 @@ def other_pictures(model: BottomUpSegmentor, maps: dict[str, torch.Tensor], samp
     """Centroids that codes name, the weights of their loss (Eq. 5), depth: as far as the model has them."""
     pictures = {}
     if isinstance(model.codec, CentroidGridCodec):
-        colours = without_padding(model.codec.colours(maps)[0], sample, shape)
+        code = maps[next(iter(model.codec.channels))]
+        colours = without_padding(model.codec.colours(maps, [extent(code, sample, shape)])[0], sample, shape)
         pictures['centroid code (red: x, green: y)'] = (255 * colours).round().byte().permute(1, 2, 0).cpu().numpy()
         edge = model.heads['instance'].edge
         if edge is not None and 'gt_instance_map' in sample:
-            ids = sample.gt_instance_map.resize(tuple(maps[next(iter(model.codec.channels))].shape[-2:])).ids
+            ids = sample.gt_instance_map.resize(tuple(code.shape[-2:])).ids
             weight = edge_weight(edge_distance(ids[None]), **edge)[0]
             pictures['weight of the loss'] = draw_scalar(without_padding(weight, sample, shape), low=0, high=1)
     if 'depth' in maps:
@@ -89,10 +90,14 @@ def other_pictures(model: BottomUpSegmentor, maps: dict[str, torch.Tensor], samp
 
 def without_padding(values: torch.Tensor, sample, shape: tuple[int, int]) -> torch.Tensor:
     """The part (..., h, w) of a map over the batch's input (H, W) that shows the image."""
-    rows, cols = (
-        max(round(full * part / whole), 1) for full, part, whole in zip(values.shape[-2:], sample.img_shape[:2], shape, strict=True)
-    )
+    rows, cols = (max(round(side), 1) for side in extent(values, sample, shape))
     return values[..., :rows, :cols]
+
+
+def extent(values: torch.Tensor, sample, shape: tuple[int, int]) -> tuple[float, float]:
+    """(height, width) of that part."""
+    rows, cols = (full * part / whole for full, part, whole in zip(values.shape[-2:], sample.img_shape[:2], shape, strict=True))
+    return rows, cols
 
 
 def main() -> None:

@@ -4,11 +4,14 @@ Shapes: B images, C channels, (H, W) map size, K instances.
 """
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..structures import InstanceMap
+
+Extents = Sequence[tuple[float, float]] | None
 
 
 class BaseCodec(metaclass=ABCMeta):
@@ -32,7 +35,7 @@ class BaseCodec(metaclass=ABCMeta):
         """
 
     @abstractmethod
-    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None, extents: Extents = None) -> list[InstanceMap]:
         """Instances of a batch at the maps' size, with scores in [0, 1] and labels 0.
 
         Maps coarser than the image aren't interpolated before: the values of two objects would mix at their border. The detector
@@ -41,6 +44,7 @@ class BaseCodec(metaclass=ABCMeta):
         Args:
             maps: name -> (B, C, H, W); other names are ignored.
             foreground: (B, H, W) bool, the pixels that may belong to an instance; None: all of them.
+            extents: (height, width) of each image without padding, in pixels of the maps, for codes that refer to it; None: all of it.
         """
 
 

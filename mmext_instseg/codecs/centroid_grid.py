@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..ops import find_peaks, segment_sum, smooth_votes
 from ..structures import InstanceMap
-from .base import BaseCodec, pixel_weight
+from .base import BaseCodec, Extents, pixel_weight
 from .near_nms import near_nms, near_sum, rank_in_image
 
 Values = tuple[Tensor, Tensor]
@@ -94,7 +94,7 @@ class CentroidGridCodec(BaseCodec):
         """What pixels of an image say about their column (P, M) and row (Q, M), float32.
 
         Args:
-            maps: name -> (B, C, H, W).
+            maps: name -> (B, C, H, W), of `absolute`.
             pixel: (M,) flat indices.
         """
 
@@ -116,11 +116,16 @@ class CentroidGridCodec(BaseCodec):
         """(H, W) float32: `void_weight` in no instance, 0 where ignored; see `pixel_weight`."""
         return pixel_weight(instances, self.void_weight, self.reference_side)
 
-    def absolute(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Maps (B, C, H, W) that mean the same at every pixel, which losses between pixels compare; here they already do."""
+    def absolute(self, maps: dict[str, Tensor], extents: Extents = None) -> dict[str, Tensor]:
+        """Maps (B, C, H, W) that mean the same at every pixel, as losses between pixels and `choose` need them; here they already do.
+
+        Args:
+            extents: see `BaseCodec.decode`.
+        """
         return maps
 
-    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None, extents: Extents = None) -> list[InstanceMap]:
+        maps = self.absolute(maps, extents)
         first = maps[next(iter(self.channels))]
         if foreground is None:
             foreground = torch.ones_like(first[:, 0], dtype=torch.bool)
@@ -131,8 +136,9 @@ class CentroidGridCodec(BaseCodec):
             owner = self._join(maps, image, pixel, cell, distance, survivors)
         return self._group(survivors, factor, owner, distance, foreground, (image, pixel))
 
-    def colours(self, maps: dict[str, Tensor]) -> Tensor:
+    def colours(self, maps: dict[str, Tensor], extents: Extents = None) -> Tensor:
         """(B, 3, H, W) float32 in [0, 1], for pictures: the column (red) and row (green) that each pixel names; void is black."""
+        maps = self.absolute(maps, extents)
         num, _, height, width = maps[next(iter(self.channels))].shape
         image, pixel = (index.flatten() for index in torch.meshgrid(torch.arange(num), torch.arange(height * width), indexing='ij'))
         device = next(iter(maps.values())).device
@@ -157,7 +163,7 @@ class CentroidGridCodec(BaseCodec):
         """The nearest cell of the whole grid, or void.
 
         Args:
-            maps: name -> (B, C, H, W).
+            maps: name -> (B, C, H, W), of `absolute`.
             image, pixel: (M,) images in ascending order, flat indices in them.
 
         Returns:
@@ -247,12 +253,12 @@ def first_maximum(values: Tensor) -> tuple[Tensor, Tensor]:
     return top, values.amax(dim=0).neg_().nan_to_num_(0).long()
 
 
-def cell_centres(num: int, device: torch.device) -> Tensor:
-    """(n,) float64: 2 (i + 0.5) / n - 1, the middles of n cells of [-1, 1]."""
-    return (2 * torch.arange(num, device=device, dtype=torch.float64) + 1) / num - 1
+def cell_centres(num: int, device: torch.device, extent: float | None = None) -> Tensor:
+    """(n,) float64: 2 (i + 0.5) / extent - 1; with the extent n (None) the middles of n cells of [-1, 1]."""
+    return (2 * torch.arange(num, device=device, dtype=torch.float64) + 1) / (extent or num) - 1
 
 
 def normalise(instances: InstanceMap) -> Tensor:
-    """(K, 2) float64 (u, v) of the centroids in [-1, 1]: 2 (x + 0.5) / W - 1, with the map's own size."""
-    height, width = instances.shape
+    """(K, 2) float64 (u, v) of the centroids in [-1, 1]: 2 (x + 0.5) / W - 1, with the image's size in the map, without padding."""
+    height, width = instances.extent or instances.shape
     return (2 * instances.centroids.double() + 1) / torch.tensor([width, height], device=instances.device) - 1

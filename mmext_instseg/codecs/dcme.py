@@ -6,7 +6,7 @@ from torch import Tensor
 from ..ops import find_peaks, nearest_peak, segment_sum, smooth_votes, vote_histogram
 from ..registry import TASK_UTILS
 from ..structures import InstanceMap
-from .base import BaseCodec, pixel_weight
+from .base import BaseCodec, Extents, pixel_weight
 
 
 @TASK_UTILS.register_module()
@@ -79,7 +79,7 @@ class DCMECodec(BaseCodec):
         vectors = torch.where(ids > 0, centres - grid, 0.0) / self.unit
         return {'displacement': vectors}, pixel_weight(instances, self.background_weight, self.reference_side)
 
-    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None, extents: Extents = None) -> list[InstanceMap]:
         vectors = maps['displacement'].float() * self.unit
         num, _, height, width = vectors.shape
         if foreground is None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..ops import adaptive_parameters, dbscan_cores, nearest_core, sample_by_value, segment_mean, segment_sum
 from ..registry import TASK_UTILS
 from ..structures import InstanceMap
-from .base import BaseCodec, pixel_weight
+from .base import BaseCodec, Extents, pixel_weight
 
 _ROUNDS = 4
 _FINE = 2.0**20  # steps that a distance of 1 has in the sum of a score, which is one of whole numbers: the same in any order
@@ -106,7 +106,7 @@ class EmbeddingCodec(BaseCodec):
         return {'embedding': embedding}, pixel_weight(instances, background=0.0)
 
     @torch.no_grad()
-    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None) -> list[InstanceMap]:
+    def decode(self, maps: dict[str, Tensor], foreground: Tensor | None = None, extents: Extents = None) -> list[InstanceMap]:
         embeddings = maps['embedding']
         if foreground is None:
             foreground = torch.ones_like(embeddings[:, 0], dtype=torch.bool)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..registry import TASK_UTILS
 from ..structures import InstanceMap
+from .base import Extents
 from .centroid_grid import CentroidGridCodec, Values, cell_centres, normalise
 
 
@@ -41,17 +42,17 @@ def rotate_code(code: Tensor, by: Tensor) -> Tensor:
 class PECentroidCodec(CentroidGridCodec):
     """Positional embedding of the centroid (u, v): concat(gamma(u), gamma(v)), 0 for void (Eqs. 2 and 3).
 
-    u = 2 (x + 0.5) / W - 1 with the map's own W, and the points of the grid are cell centres by the same formula (ours; the first and last
-    of linspace(-1, 1) would share a code). Squared distance to a code is |y|^2 - 2 y . code + 2 L, to void |y|^2: so the affinity is
-    y . code, and void's is L. The nearest cell is also the nearest by Eq. 4's sum of norms. The maximum of a distance is sqrt(2 L), that of
-    void to every code.
+    u = 2 (x + 0.5) / W - 1 with the image's own W in the map, without padding, and the points of the grid are cell centres by the same
+    formula (ours; the first and last of linspace(-1, 1) would share a code). Squared distance to a code is |y|^2 - 2 y . code + 2 L, to
+    void |y|^2: so the affinity is y . code, and void's is L. The nearest cell is also the nearest by Eq. 4's sum of norms. The maximum of
+    a distance is sqrt(2 L), that of void to every code.
 
     Args:
         harmonics: L.
         grid: (rows, columns); the paper's is (80, 80), for Cityscapes (160, 320).
         margin: m, u -> (1 - m) u, so that objects at opposite borders of the map differ (ours).
         relative: the maps hold gamma(centroid - pixel); `decode` adds the pixel's own angle. The same distances and thus the same loss,
-            but maps that don't change when the image moves (ours).
+            but maps that don't change when the image moves (ours). Memory: `decode` holds 16 L bytes * B * H * W more.
         kwargs: see `CentroidGridCodec`.
 
     Raises:
@@ -88,28 +89,28 @@ class PECentroidCodec(CentroidGridCodec):
     def encode(self, instances: InstanceMap) -> tuple[dict[str, Tensor], Tensor]:
         ids = instances.ids.clamp(min=0).flatten().long()
         code = F.pad(self.table(instances), (0, 0, 1, 0)).T.index_select(1, ids).view(-1, *instances.shape)
-        return {'centroid_code': self._turn(code, -1)}, self.weight(instances)
+        return {'centroid_code': self._turn(code, -1, instances.extent)}, self.weight(instances)
 
-    def absolute(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {'centroid_code': self._turn(maps['centroid_code'].movedim(1, 0), 1).movedim(0, 1)}
+    def absolute(self, maps: dict[str, Tensor], extents: Extents = None) -> dict[str, Tensor]:
+        if not self.relative:
+            return maps
+        codes = maps['centroid_code'].float()
+        height, width = codes.shape[-2:]
+        turned = [self._turn(code, 1, extent) for code, extent in zip(codes, extents or [(height, width)] * len(codes), strict=True)]
+        return {**maps, 'centroid_code': torch.stack(turned)}
 
-    def _turn(self, code: Tensor, sign: int) -> Tensor:
-        """From the pixel's place (1) or to it (-1) where the maps are relative: (4 L, ..., H, W) -> the same."""
+    def _turn(self, code: Tensor, sign: int, extent: tuple[float, float] | None) -> Tensor:
+        """From the pixel's place (1) or to it (-1) where the maps are relative: (4 L, H, W) -> the same."""
         if not self.relative:
             return code
-        height, width = code.shape[-2:]
-        across, down = (self.code(sign * cell_centres(side, code.device)).T for side in (width, height))
-        ones = (1,) * (code.ndim - 3)
-        halves = zip(code.chunk(2), (across.view(-1, *ones, 1, width), down.view(-1, *ones, height, 1)), strict=True)
-        return torch.cat([rotate_code(half, by) for half, by in halves])
+        height, width = code.shape[1:]
+        inner_height, inner_width = extent or (height, width)
+        across = self.code(sign * cell_centres(width, code.device, inner_width)).T[:, None]
+        down = self.code(sign * cell_centres(height, code.device, inner_height)).T[..., None]
+        return torch.cat([rotate_code(half, by) for half, by in zip(code.chunk(2), (across, down), strict=True)])
 
     def values(self, maps: dict[str, Tensor], image: int, pixel: Tensor) -> Values:
-        code = maps['centroid_code'][image]
-        height, width = code.shape[1:]
-        across, down = code.flatten(1).index_select(1, pixel).float().chunk(2)
-        if self.relative:
-            across = rotate_code(across, self.cell_codes(width, pixel.device).T.index_select(1, pixel % width))
-            down = rotate_code(down, self.cell_codes(height, pixel.device).T.index_select(1, pixel // width))
+        across, down = maps['centroid_code'][image].flatten(1).index_select(1, pixel).float().chunk(2)
         return across, down
 
     def affinity(self, values: Tensor, axis: int, index: Tensor | None = None) -> Tensor:

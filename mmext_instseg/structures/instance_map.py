@@ -33,6 +33,7 @@ class InstanceMap:
         boxes: (K, 4) float32, (x1, y1, x2, y2) outer pixel edges of the visible pixels; 0 where the area is 0.
         scores: (K,) float32 in [0, 1] once decoded, None for ground truth.
         lost: (K,) int64, mask pixels given up to other instances or to overlap regions.
+        extent: (height, width) in pixels of the map that show the image, from the top left; the rest is padding. None: all of it.
     """
 
     ids: Tensor
@@ -42,6 +43,7 @@ class InstanceMap:
     boxes: Tensor
     scores: Tensor | None = None
     lost: Tensor | None = None
+    extent: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return self.labels.shape[0]
@@ -156,6 +158,9 @@ class InstanceMap:
             return self
         made = InstanceMap.from_ids(sample_nearest(self.ids, shape), self.labels, self.scores)
         made.lost = self.lost
+        if self.extent is not None:
+            height, width = (inner * new / old for inner, new, old in zip(self.extent, shape, self.shape, strict=True))
+            made.extent = (height, width)
         return made
 
     def enlarge(self, shape: tuple[int, int], part: tuple[float, float] = (1, 1), foreground: Tensor | None = None) -> 'InstanceMap':
@@ -174,13 +179,16 @@ class InstanceMap:
         """Adds ignored rows below and columns to the right up to (H, W); the table stays as it is."""
         height, width = self.shape
         padded = torch.nn.functional.pad(self.ids, (0, shape[1] - width, 0, shape[0] - height), value=IGNORE)
-        return replace(self, ids=padded)
+        return replace(self, ids=padded, extent=self.extent or self.shape)
 
     def crop(self, shape: tuple[int, int]) -> 'InstanceMap':
         """Keeps the top left (H, W) corner and measures it anew; rows stay."""
         if shape == self.shape:
             return self
-        return InstanceMap.from_ids(self.ids[: shape[0], : shape[1]], self.labels, self.scores)
+        made = InstanceMap.from_ids(self.ids[: shape[0], : shape[1]], self.labels, self.scores)
+        if self.extent is not None:
+            made.extent = (min(self.extent[0], shape[0]), min(self.extent[1], shape[1]))
+        return made
 
     def select(self, keep: Tensor) -> 'InstanceMap':
         """Keeps the rows where `keep` (K,) is True, renumbered 1..K' in the same order; pixels of the others become 0.
@@ -213,5 +221,5 @@ class InstanceMap:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> 'InstanceMap':
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {name: None if column is None else function(column) for name, column in columns.items()}
-        return InstanceMap(**moved)
+        moved: dict[str, Any] = {name: function(column) for name, column in columns.items() if isinstance(column, Tensor)}
+        return replace(self, **moved)

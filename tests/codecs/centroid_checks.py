@@ -23,7 +23,7 @@ def ideal(codec: CentroidGridCodec, *scenes: InstanceMap) -> tuple[dict[str, tor
 def chosen_cells(codec: CentroidGridCodec, maps: dict[str, torch.Tensor], foreground: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(M,) cells and distances of the foreground of one image."""
     pixel = foreground.flatten().nonzero()[:, 0]
-    return codec.choose(maps, torch.zeros_like(pixel), pixel)
+    return codec.choose(codec.absolute(maps), torch.zeros_like(pixel), pixel)
 
 
 def check_round_trip(codec: CentroidGridCodec, instances: InstanceMap) -> bool:

@@ -186,6 +186,29 @@ def test_rotation_adds_coordinates():
     assert not rotate_code(torch.zeros(10, 3), turned).any()
 
 
+@pytest.mark.parametrize('relative', [False, True])
+def test_codes_do_not_depend_on_padding(relative):
+    codec = PECentroidCodec(relative=relative)
+    instances = voronoi(3, (30, 41), 6)
+    padded = instances.pad((64, 56))
+    code = codec.encode(instances)[0]['centroid_code']
+    torch.testing.assert_close(codec.encode(padded)[0]['centroid_code'][:, :30, :41], code)
+    assert torch.equal(codec.table(padded), codec.table(instances))
+    # At half the size the image ends within a pixel: codes still refer to it
+    small = padded.resize((32, 28))
+    assert small.extent == (15, 20.5)
+    maps, _ = codec.encode(small)
+    (found,) = codec.decode({'centroid_code': maps['centroid_code'][None]}, (small.ids > 0)[None], [small.extent])
+    assert partition(found.ids) == partition(small.ids)
+    if relative:
+        torch.testing.assert_close(
+            codec.absolute({'centroid_code': maps['centroid_code'][None]}, [small.extent])['centroid_code'][0],
+            PECentroidCodec().encode(small)[0]['centroid_code'],
+            atol=1e-5,
+            rtol=0,
+        )
+
+
 @pytest.mark.parametrize('margin', [0.0, 0.2])
 def test_relative_code_is_the_difference_and_decodes_alike(margin):
     instances = voronoi(3, (30, 41), 6)

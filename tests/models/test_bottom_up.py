@@ -101,6 +101,23 @@ def test_padding_is_cut_and_results_have_the_original_size():
     assert again.bboxes.tolist() == [[10, 10, 30, 20]]
 
 
+@pytest.mark.parametrize('relative', [False, True])
+def test_codes_of_centroids_refer_to_the_image_whatever_its_padding(relative):
+    codec = dict(type='PECentroidCodec', relative=relative)
+    heads = dict(instance=dict(type='PECentroidHead', in_channels=8, in_index=3, channels=4, edge=None))
+    settings = dict(true_maps='instance', foreground_threshold=None)
+    model = build(codec=codec, heads=heads, test_cfg=settings).eval()  # maps at stride 2
+    ids = scene('one', 32, 48).long()
+    alone, padded = make_sample(ids), make_sample(ids)
+    padded.gt_instance_map = padded.gt_instance_map.pad((64, 80))
+    padded.set_metainfo(dict(img_shape=(32, 48), ori_shape=(32, 48)))
+    (one,) = model.predict(torch.randn(1, 3, 32, 48), [alone])
+    (two,) = model.predict(torch.randn(1, 3, 64, 80), [padded])
+    assert len(one.pred_instances) == 1
+    assert torch.equal(one.pred_instances.masks, two.pred_instances.masks)
+    torch.testing.assert_close(one.pred_instances.scores, two.pred_instances.scores)
+
+
 def test_score_is_concentration_times_class_probability():
     model = build()
     model.test_settings.max_per_image = 2

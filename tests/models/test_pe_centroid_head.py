@@ -26,12 +26,14 @@ class TestPECentroidHead(WithoutLabels, HeadContract):
         assert losses['loss_code'] < 1e-6 and losses['loss_code_dice'] < 0.2
         assert losses['loss_code_tv'] > 0
 
-    def test_a_relative_code_has_the_same_losses(self, head):
+    @pytest.mark.parametrize('extent', [None, (4.0, 6.0)])
+    def test_a_relative_code_has_the_same_losses(self, head, extent):
         relative = type(head)(codec=dict(CODEC, relative=True), in_channels=8, channels=8, edge=dict(d=4.0))
         sample = make_sample(torch.tensor([[1, 1, 0, 2, 2, 2, 0, -1]]).repeat(6, 1))
+        sample.gt_instance_map.extent = extent
         code = head.ideal_maps([sample], (6, 8))['centroid_code'] + torch.randn(1, 12, 6, 8)
         losses = head.loss_by_output(code, [sample])
-        again = relative.loss_by_output(relative.codec._turn(code.movedim(1, 0), -1).movedim(0, 1), [sample])
+        again = relative.loss_by_output(relative.codec._turn(code[0], -1, extent)[None], [sample])
         for name, value in losses.items():
             torch.testing.assert_close(again[name], value)
 

@@ -79,6 +79,17 @@ def test_pad_ignores_and_crop_undoes_it():
     assert torch.equal(padded.crop((2, 2)).ids, made.ids)
 
 
+def test_extent_is_the_image_without_its_padding():
+    made = InstanceMap.from_ids(torch.zeros(6, 4, dtype=torch.int64), torch.zeros(0))
+    assert made.extent is None
+    padded = made.pad((8, 8))
+    assert padded.extent == (6, 4) and padded.pad((10, 12)).extent == (6, 4)
+    assert padded.resize((4, 2)).extent == (3, 1)
+    assert padded.resize((3, 3)).extent == (2.25, 1.5), 'the part stays the same'
+    assert padded.crop((7, 3)).extent == (6, 3)
+    assert padded.to('cpu').select(torch.ones(0, dtype=torch.bool)).extent == (6, 4)
+
+
 def test_label_map():
     made = InstanceMap.from_ids(torch.tensor([[1, 0, -1, 2]]), torch.tensor([3, 4]))
     assert made.label_map(background=9, ignore=-100).tolist() == [[3, 9, -100, 4]]

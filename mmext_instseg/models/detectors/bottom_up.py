@@ -242,12 +242,13 @@ class BottomUpSegmentor(BaseDetector):
             foreground = torch.ones((len(codec_map), *size), dtype=torch.bool, device=codec_map.device)
         else:
             foreground = sample_bilinear(probability.sum(dim=1), size) > settings.foreground_threshold
-        for mask, sample in zip(foreground, batch_data_samples, strict=True):
+        parts = [_shown(sample, shape) for sample in batch_data_samples]
+        extents = [(size[0] * rows, size[1] * cols) for rows, cols in parts]
+        for mask, (height, width) in zip(foreground, extents, strict=True):
             # Rows and columns whose centres are in the image
-            rows, cols = (math.ceil(full * part - 0.5) for full, part in zip(size, _shown(sample, shape), strict=True))
-            mask[rows:] = False
-            mask[:, cols:] = False
-        groups = self.codec.decode(maps, foreground)
+            mask[math.ceil(height - 0.5) :] = False
+            mask[:, math.ceil(width - 0.5) :] = False
+        groups = self.codec.decode(maps, foreground, extents)
         return [self._classify(one, prob, settings, shape) for one, prob in zip(groups, probability, strict=True)]
 
     def _thing_probability(self, maps: dict[str, Tensor]) -> Tensor:

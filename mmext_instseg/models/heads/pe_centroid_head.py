@@ -59,7 +59,7 @@ class PECentroidHead(DenseHead):
         total = normaliser(weight).clamp(min=1e-6)
         maps = self.maps_by_output(raw)
         losses = {'loss_code': sum(self.loss_code(value, target[name], weight=weight, avg_factor=total) for name, value in maps.items())}
-        maps = self.codec.absolute(maps)
+        maps = self.codec.absolute(maps, [one.extent or one.shape for one in instances])
         known = ids if self.codec.void_weight > 0 else torch.where(ids > 0, ids, -1)
         if self.loss_tv is not None:
             losses['loss_code_tv'] = sum(self.loss_tv(value, known >= 0) for value in maps.values())
