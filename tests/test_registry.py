@@ -51,7 +51,7 @@ CONTRACT = {
         'IoUByArea',
         'SemanticScores',
     ],
-    'HOOKS': ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook'],
+    'HOOKS': ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'TrainMetricsHook', 'ValidationLossHook'],
 }
 CHILDREN = {'mmdet': mmdet.registry, 'mmseg': mmseg.registry, 'mmpretrain': mmpretrain.registry}
 

@@ -1,3 +1,3 @@
-from .hooks import CheckClassPriorityHook, RestoreBestHook, TimeBudgetHook, ValidationLossHook
+from .hooks import CheckClassPriorityHook, RestoreBestHook, TimeBudgetHook, TrainMetricsHook, ValidationLossHook
 
-__all__ = ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'ValidationLossHook']
+__all__ = ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'TrainMetricsHook', 'ValidationLossHook']
