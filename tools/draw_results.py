@@ -10,10 +10,22 @@ from _model import add_arguments, load_model, open_samples
 from mmengine.dataset import pseudo_collate
 from rich.progress import track
 
-from mmext_instseg.codecs import CentroidGridCodec
+from mmext_instseg.codecs import CentroidGridCodec, EmbeddingCodec
 from mmext_instseg.models.detectors import BottomUpSegmentor
 from mmext_instseg.ops import edge_distance, edge_weight, sample_bilinear
-from mmext_instseg.visualization import contact_sheet, draw_panel, draw_panoptic, draw_scalar
+from mmext_instseg.visualization import (
+    confidence_colours,
+    confidence_statistics,
+    contact_sheet,
+    draw_class_probability,
+    draw_instances,
+    draw_panel,
+    draw_panoptic,
+    draw_scalar,
+    embedding_colours,
+    panel_factor,
+    size_confidence,
+)
 
 EXAMPLE = """example:
   python tools/draw_results.py configs/dcme/dcme_tiny_shapes.py work_dirs/first/iter_500.pth --out pictures --num 8
@@ -44,6 +56,7 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
     heads = model.predict_heads(inputs)
     maps = model.choose_maps(heads, samples, shape)
     found = model.instances_from_maps(maps, samples, shape, rescale=False)[0].cpu()
+    image = packed['inputs'].flip(0).permute(1, 2, 0).clamp(0, 255).byte().numpy()  # mmdet loads BGR
     displacement = None
     if 'displacement' in maps:
         vectors = maps['displacement'][0]
@@ -53,14 +66,19 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
     if 'class_prob' in maps:
         things = model.heads['semantic'].num_things_classes
         probability = without_padding(maps['class_prob'][0, :things], samples[0], shape).cpu()
-    pictures = other_pictures(model, maps, samples[0], shape)
+    pictures, captions = other_pictures(model, maps, samples[0], shape), {}
+    if isinstance(model.codec, EmbeddingCodec):
+        pictures |= embedding_pictures(model, maps, samples[0], shape)
+        confidence, name = size_confidence(found.boxes, found.shape), 'confidence (box size)'
+        pictures[name] = draw_instances(image, found, panel_factor(found.shape), colours=confidence_colours(confidence))
+        captions[name] = str(confidence_statistics(confidence))
     if model.test_settings.panoptic:
         head, result = model.heads['semantic'], model.results_from_maps(heads, samples, shape, rescale=False)[0]
         pictures['panoptic'] = draw_panoptic(result.pred_panoptic_seg.sem_seg[0], head.num_things_classes, head.num_classes)
     truth = samples[0].get('gt_instance_map')
     return draw_panel(
         path,
-        packed['inputs'].flip(0).permute(1, 2, 0).clamp(0, 255).byte().numpy(),  # mmdet loads BGR
+        image,
         found,
         truth=None if truth is None else truth.crop((height, width)).cpu(),
         displacement=displacement,
@@ -68,6 +86,7 @@ def draw(model: BottomUpSegmentor, packed: dict, path: Path, title: str) -> Path
         class_names=model.dataset_meta.get('classes', ())[: len(probability) if probability is not None else 0],
         title=title,
         pictures=pictures,
+        captions=captions,
     )
 
 
@@ -85,6 +104,21 @@ def other_pictures(model: BottomUpSegmentor, maps: dict[str, torch.Tensor], samp
             pictures['weight of the loss'] = draw_scalar(without_padding(weight, sample, shape), low=0, high=1)
     if 'depth' in maps:
         pictures['depth'] = draw_scalar(without_padding(maps['depth'][0, 0], sample, shape), 'magma')
+    return pictures
+
+
+def embedding_pictures(model: BottomUpSegmentor, maps: dict[str, torch.Tensor], sample, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The most probable class of each pixel, and the embeddings where it is a thing's: Figure 3 of embedding_unet_dbscan."""
+    embedding = without_padding(maps['embedding'][0], sample, shape)
+    foreground, pictures = torch.ones_like(embedding[0], dtype=torch.bool), {}
+    if 'class_prob' in maps:
+        probability = sample_bilinear(without_padding(maps['class_prob'][0], sample, shape), tuple(foreground.shape))
+        head = model.heads['semantic']
+        one_hot = torch.nn.functional.one_hot(probability.argmax(dim=0), len(probability)).permute(2, 0, 1)
+        pictures['semantic mask'] = draw_class_probability(one_hot[: head.num_classes])
+        if model.test_settings.foreground_threshold is not None:
+            foreground = probability[: head.num_things_classes].sum(dim=0) > model.test_settings.foreground_threshold
+    pictures['embeddings (principal components)'] = embedding_colours(embedding, foreground)
     return pictures
 
 

@@ -1,6 +1,7 @@
 from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, wheel_key
 from .confidence import CONFIDENCE_COLOURS, ConfidenceStatistics, confidence_colours, confidence_statistics, size_confidence
-from .panel import contact_sheet, draw_panel, draw_side_by_side
+from .embeddings import embedding_colours
+from .panel import contact_sheet, draw_panel, draw_side_by_side, panel_factor
 from .pictures import (
     colours_of_truth,
     draw_class_probability,
@@ -30,10 +31,12 @@ __all__ = [
     'draw_scalar',
     'draw_side_by_side',
     'draw_votes',
+    'embedding_colours',
     'instance_colours',
     'markdown_table',
     'match_colours',
     'mean_votes',
+    'panel_factor',
     'print_table',
     'size_confidence',
     'wheel_key',

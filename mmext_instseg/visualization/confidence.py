@@ -30,6 +30,9 @@ class ConfidenceStatistics:
     medium: int
     low: int
 
+    def __str__(self) -> str:
+        return f'{self.count} objects, mean {self.mean:.2f}: {self.high} high (green), {self.medium} medium, {self.low} low (red)'
+
 
 def size_confidence(boxes: Tensor, shape: tuple[int, int], alpha: float = 0.1) -> Tensor:
     """C_k = min(w_k h_k / (W H alpha), 1).

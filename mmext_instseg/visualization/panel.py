@@ -34,6 +34,7 @@ def draw_panel(
     class_names: Sequence[str] = (),
     title: str = '',
     pictures: Mapping[str, np.ndarray] = MappingProxyType({}),
+    captions: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Writes a PNG: image | displacement | votes and centres | other maps | classes | instances | ground truth, as far as given.
 
@@ -48,6 +49,7 @@ def draw_panel(
         class_names: of the labels.
         title: of the picture.
         pictures: title of the column -> (H, W, 3) uint8 RGB, of any size; see `pictures.py` for what draws them.
+        captions: title of such a column -> what stands below it.
 
     Returns:
         The path.
@@ -59,7 +61,7 @@ def draw_panel(
         columns.append(lambda axes: _show_displacement(axes, displacement, foreground))
         columns.append(lambda axes: _show_centres(axes, image, displacement, foreground, instances, truth))
     for name, picture in pictures.items():
-        columns.append(partial(_show, picture=picture, title=name, caption=''))
+        columns.append(partial(_show, picture=picture, title=name, caption=captions.get(name, '')))
     if class_prob is not None:
         columns.append(lambda axes: _show_classes(axes, class_prob, names))
     if truth is None:
@@ -117,6 +119,11 @@ def contact_sheet(paths: Sequence[str | os.PathLike], out: str | os.PathLike, wi
         top += row.height
     sheet.save(out)
     return Path(out)
+
+
+def panel_factor(shape: tuple[int, int]) -> int:
+    """How many times a picture of (H, W) pixels is enlarged for a panel, so that its outlines are thin."""
+    return max(round(_SIDE * _DPI / max(shape)), 1)
 
 
 def _write_columns(path: str | os.PathLike, shape: tuple[int, int], columns: list[Callable[[Axes], None]], title: str) -> Path:
@@ -187,7 +194,7 @@ def _show_instances(
 ) -> None:
     """Label and score stand in each object, or above a small one; beyond 40 objects only at the best or largest."""
     height, width = image.shape[:2]
-    factor = max(round(_SIDE * _DPI / max(height, width)), 1)
+    factor = panel_factor((height, width))
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     caption = f'{int((instances.areas > 0).sum())} objects'
     if colours is not None:

@@ -112,7 +112,8 @@ def test_validation_alone_has_none(tmp_path):
 
 
 def test_the_config_stays_as_it_is():
-    cfg = Config(dict(train_dataloader=dict(dataset=dict(type='A', pipeline=[1])), val_dataloader=dict(batch_size=3, dataset=dict(pipeline=[2]))))
+    train, val = dict(dataset=dict(type='A', pipeline=[1])), dict(batch_size=3, dataset=dict(type='B', pipeline=[2]))
+    cfg = Config(dict(train_dataloader=train, val_dataloader=val))
     before = copy.deepcopy(cfg.to_dict())
     assert train_as_val(cfg) == dict(batch_size=3, dataset=dict(type='A', pipeline=[2], test_mode=True))
     assert cfg.to_dict() == before

@@ -35,6 +35,7 @@ def test_statistics_are_of_the_objects_counted():
     every = confidence_statistics(confidence)
     assert (every.count, every.high, every.medium, every.low) == (5, 2, 2, 1)
     assert every.mean == pytest.approx(0.62)
+    assert str(every) == '5 objects, mean 0.62: 2 high (green), 2 medium, 1 low (red)'
     some = confidence_statistics(confidence, threshold=0.5)
     assert (some.count, some.high, some.medium, some.low) == (4, 2, 2, 0)
     assert some.mean == pytest.approx(0.75)

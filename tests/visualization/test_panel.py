@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mmext_instseg.structures import InstanceMap
-from mmext_instseg.visualization import contact_sheet, draw_panel
+from mmext_instseg.visualization import contact_sheet, draw_panel, panel_factor
 
 
 def scene(count, size=(24, 36)):
@@ -47,6 +47,20 @@ def test_columns_follow_what_is_given(tmp_path):
     few = read(draw_panel(tmp_path / 'few.png', image, scene(2)))
     more = read(draw_panel(tmp_path / 'more.png', image, scene(2), truth=scene(2), displacement=torch.zeros(2, 24, 36)))
     assert more.shape[1] / few.shape[1] == pytest.approx(5 / 2, rel=0.01)
+
+
+def test_captions_stand_below_their_picture(tmp_path):
+    image = np.zeros((24, 36, 3), np.uint8)
+    shown = [
+        read(draw_panel(tmp_path / f'{name}.png', image, scene(2), pictures={'one': image, 'two': image}, captions=captions))
+        for name, captions in (('without', {}), ('with', {'two': '3 objects'}))
+    ]
+    columns = np.flatnonzero((shown[0] != shown[1]).any(axis=(0, 2))) / shown[0].shape[1]
+    assert columns.min() > 0.5 and columns.max() < 0.75, 'of four columns only the third differs'
+
+
+def test_small_pictures_are_enlarged_for_thin_outlines():
+    assert [panel_factor(shape) for shape in ((128, 100), (600, 512), (2000, 4000))] == [4, 1, 1]
 
 
 def test_sheet_stacks_pictures_of_any_width(tmp_path):
