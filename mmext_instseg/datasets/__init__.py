@@ -4,7 +4,9 @@ from . import image_files
 from .cityscapes import CityscapesPanopticDataset
 from .depth_dataset import DepthDataset
 from .labelme import LabelMeDataset
-from .shapes import ShapesDataset, ShapesPanopticDataset
+from .multi_source_batch_sampler import MultiSourceBatchSampler
+from .phrases import LVISPhraseDataset, PhraseCutDataset
+from .shapes import ShapesDataset, ShapesPanopticDataset, ShapesPhraseDataset
 from .transforms import (
     AlignedResize,
     CheckAnnotations,
@@ -23,10 +25,14 @@ __all__ = [
     'DenseRandomFlip',
     'DepthDataset',
     'GenerateInstanceMap',
+    'LVISPhraseDataset',
     'LabelMeDataset',
     'LoadDepthMap',
+    'MultiSourceBatchSampler',
     'PackDenseInputs',
+    'PhraseCutDataset',
     'ShapesDataset',
     'ShapesPanopticDataset',
+    'ShapesPhraseDataset',
     'image_files',
 ]

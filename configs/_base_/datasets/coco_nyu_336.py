@@ -19,7 +19,6 @@ nyu = dict(
     pipeline=[_base_.load_image, dict(type='LoadDepthMap', kind='relative'), *_base_.geometry, dict(type='PackDenseInputs')],
 )
 train_dataloader = dict(
-    # Another batch size: set the sampler's beside the loader's, else batches aren't mixed
-    sampler=dict(_delete_=True, type='MultiSourceSampler', batch_size=_base_.batch_size, source_ratio=source_ratio),
+    batch_sampler=dict(type='MultiSourceBatchSampler', source_ratio=source_ratio),
     dataset=dict(_delete_=True, type='ConcatDataset', datasets=[coco, nyu]),
 )
