@@ -26,6 +26,17 @@ class DepthContract(LossContract):
         pred[:, :, 2, 3] = 100.0  # unknown in both
         torch.testing.assert_close(self.build()(pred, target), alone)
 
+    @pytest.mark.parametrize('value', [math.inf, -math.inf, math.nan])
+    def test_targets_that_are_not_finite_are_unknown(self, value):
+        pred, (target,) = self.make_pred().requires_grad_(), self.targets()
+        expected = self.build()(pred, target)
+        (gradient,) = torch.autograd.grad(expected, pred)
+        loss = self.build()(pred, torch.where(target > 0, target, value))
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(torch.autograd.grad(loss, pred), (gradient,))
+        half = torch.full((1, 1, 3, 4), value, dtype=torch.half)
+        assert self.build()(pred[:1], half) == 0 and not torch.autograd.grad(self.build()(pred[:1], half), pred)[0].any()
+
     def test_images_count_alike_whatever_they_know(self):
         pred, (target,) = self.make_pred(), self.targets()
         single = [self.build()(pred[i : i + 1], target[i : i + 1]) for i in range(2)]

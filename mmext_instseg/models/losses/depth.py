@@ -32,11 +32,12 @@ class _DepthLoss(nn.Module, ABC):
 
         Args:
             pred: (B, ..., H, W).
-            target: the same shape; 0 or less where unknown, so an image of zeros is left out.
+            target: the same shape; unknown where 0 or less or not finite, so an image of zeros is left out.
         """
         pred = widen(pred).flatten(1)
         target = target.flatten(1).to(pred)
-        valid = target > 0
+        valid = (target > 0) & target.isfinite()
+        target = torch.where(valid, target, 0)  # infinity would reach the gradient as 0 * infinity
         counts = valid.any(dim=1)
         return self.loss_weight * reduce_loss(self.by_image(pred, target, valid), 'mean', counts, normaliser(counts))
 
