@@ -1,9 +1,11 @@
 """Shapes: a seeded, versioned generator of scenes for instance and panoptic segmentation, and the data set made of them."""
 
 from .cityscapes import make_cityscapes
-from .dataset import ShapesDataset, ShapesPanopticDataset
+from .dataset import ShapesDataset, ShapesPanopticDataset, ShapesPhraseDataset
 from .depth import make_shapes_depth
 from .folder import make_shapes, shapes_folder
+from .phrase_files import make_shapes_phrases, phrases_folder
+from .phrases import ScenePhrase, scene_phrases
 from .scene import STUFF, THINGS, VARIANTS, VERSION, Scene, SceneObject, SceneSpec
 
 __all__ = [
@@ -13,11 +15,16 @@ __all__ = [
     'VERSION',
     'Scene',
     'SceneObject',
+    'ScenePhrase',
     'SceneSpec',
     'ShapesDataset',
     'ShapesPanopticDataset',
+    'ShapesPhraseDataset',
     'make_cityscapes',
     'make_shapes',
     'make_shapes_depth',
+    'make_shapes_phrases',
+    'phrases_folder',
+    'scene_phrases',
     'shapes_folder',
 ]

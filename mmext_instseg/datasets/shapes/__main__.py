@@ -12,6 +12,7 @@ from ..cityscapes.instances import SPLITS
 from .cityscapes import make_cityscapes
 from .depth import depth_folder, make_shapes_depth
 from .folder import make_shapes, shapes_folder
+from .phrase_files import make_shapes_phrases, phrases_folder
 from .render import VARIANTS
 
 
@@ -30,6 +31,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-images', type=int, default=800, help='how many scenes')
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument('--depth', action='store_true', help='make the depth of these scenes, in a folder beside theirs laid out as NYUv2')
+    kind.add_argument(
+        '--phrases',
+        action='store_true',
+        help='make phrases about these scenes, in a folder beside theirs, in the formats of PhraseCut and LVIS',
+    )
     kind.add_argument('--cityscapes', choices=SPLITS, metavar='SPLIT', help='write a split of Cityscapes: train, val or test')
     return parser.parse_args()
 
@@ -45,6 +51,9 @@ def main() -> None:
         elif args.depth:
             there = depth_folder(shapes_folder(args.out, *chosen)).exists()
             folder = make_shapes_depth(args.out, *chosen, track=show_progress)
+        elif args.phrases:
+            there = phrases_folder(args.out, *chosen).exists()
+            folder = make_shapes_phrases(args.out, *chosen, track=show_progress)
         else:
             there = shapes_folder(args.out, *chosen).exists()
             folder = make_shapes(args.out, *chosen, track=show_progress)

@@ -9,8 +9,10 @@ from mmengine.logging import print_log
 
 from mmext_instseg.registry import DATASETS
 
+from ..phrases import PhraseCutDataset
 from .depth import depth_folder, make_shapes_depth
 from .folder import make_shapes, shapes_folder
+from .phrase_files import REFER_FILE, make_shapes_phrases, phrases_folder
 from .scene import STUFF, THINGS
 
 _THING_COLORS = [(230, 60, 90), (60, 140, 230), (60, 200, 100), (235, 225, 60), (160, 70, 230)]
@@ -56,7 +58,8 @@ class ShapesDataset(CocoDataset):
         num_images: int = 800,
         **kwargs,
     ) -> None:
-        folder = _find_or_make(data_root, variant, size, seed, num_images, kwargs)
+        _refuse_files(kwargs)
+        folder = _find_or_make(data_root, variant, size, seed, num_images)
         super().__init__(data_root=os.fspath(folder), ann_file='instances.json', data_prefix={'img': 'images/'}, **kwargs)
 
 
@@ -95,7 +98,8 @@ class ShapesPanopticDataset(CocoPanopticDataset):
         depth: bool = False,
         **kwargs,
     ) -> None:
-        folder = _find_or_make(data_root, variant, size, seed, num_images, kwargs)
+        _refuse_files(kwargs)
+        folder = _find_or_make(data_root, variant, size, seed, num_images)
         self.depth_folder = depth_folder(folder) if depth else None
         if depth:
             make_shapes_depth(data_root, variant, size, seed, num_images)
@@ -110,11 +114,48 @@ class ShapesPanopticDataset(CocoPanopticDataset):
         return info
 
 
-def _find_or_make(data_root: str, variant: str, size: tuple[int, int], seed: int, num_images: int, kwargs: dict) -> Path:
-    names = [name for name in ('ann_file', 'data_prefix') if kwargs.pop(name, None)]
+@DATASETS.register_module()
+class ShapesPhraseDataset(PhraseCutDataset):
+    """The same scenes with phrases such as 'the small red circle' or 'squares left of the star', made on first use as by `ShapesDataset`.
+
+    About 16 phrases a scene, a sixth of them negative ones (`scene_phrases`); in training these are drawn with probability `negative_prob`.
+    Test on another seed than you train on, for scenes that training hasn't seen.
+
+    Args:
+        data_root, variant, size, seed, num_images: as `ShapesDataset`.
+        **kwargs: as `PhraseCutDataset`, but for `ann_file`, `image_file` and `data_prefix`, which follow from the above.
+
+    Raises:
+        ValueError: A value is out of its range.
+        RuntimeError: The folder is there but isn't whole.
+    """
+
+    def __init__(
+        self,
+        data_root: str = 'data/shapes',
+        variant: str = 'standard',
+        size: tuple[int, int] = (128, 128),
+        seed: int = 0,
+        num_images: int = 800,
+        **kwargs,
+    ) -> None:
+        _refuse_files(kwargs)
+        series = data_root, variant, size, seed, num_images
+        _announce(phrases_folder(*series), num_images)
+        super().__init__(data_root=os.fspath(make_shapes_phrases(*series)), ann_file=REFER_FILE, **kwargs)
+
+
+def _refuse_files(kwargs: dict) -> None:
+    names = [name for name in ('ann_file', 'image_file', 'data_prefix') if kwargs.pop(name, None)]
     if names:
         raise ValueError(f'Shapes finds its own files by data_root, variant, size, seed and num_images: leave out {names}.')
-    folder = shapes_folder(data_root, variant, size, seed, num_images)
+
+
+def _find_or_make(data_root: str, variant: str, size: tuple[int, int], seed: int, num_images: int) -> Path:
+    _announce(shapes_folder(data_root, variant, size, seed, num_images), num_images)
+    return make_shapes(data_root, variant, size, seed, num_images)
+
+
+def _announce(folder: Path, num_images: int) -> None:
     if not folder.exists():
         print_log(f'Making {num_images} Shapes scenes in {folder}, once.', logger='current', level=logging.INFO)
-    return make_shapes(data_root, variant, size, seed, num_images)

@@ -109,7 +109,7 @@ def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[rang
             writer.add(image_id, f'{image_id:012d}.png', scene)
     for writer in writers:
         writer.finish()
-    manifest = describe(spec, num_images) | {'sha256': {name: _digest(folder / name) for name in _JSONS}}
+    manifest = describe(spec, num_images) | digests(folder, _JSONS)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 
@@ -119,11 +119,7 @@ def check_shapes(folder: Path, spec: SceneSpec, num_images: int) -> None:
     Raises:
         RuntimeError: It doesn't.
     """
-
-    digests = check_manifest(folder, describe(spec, num_images)).get('sha256', {})
-    for name in _JSONS:
-        if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
-            refuse(folder, f'{name} is missing or was changed')
+    check_digests(folder, check_manifest(folder, describe(spec, num_images)), _JSONS)
     for name in _IMAGE_FOLDERS:
         check_files(folder, name, '.png', num_images)
 
@@ -138,6 +134,18 @@ def check_manifest(folder: Path, expected: dict) -> dict:
         if manifest.get(key) != value:
             refuse(folder, f'{MANIFEST} says {key} {manifest.get(key)!r} instead of {value!r}')
     return manifest
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a manifest says of files that must not change."""
+    return {'sha256': {name: _digest(folder / name) for name in names}}
+
+
+def check_digests(folder: Path, manifest: dict, names: Iterable[str]) -> None:
+    """Raises RuntimeError unless these files are as the manifest says."""
+    for name in names:
+        if not (folder / name).is_file() or _digest(folder / name) != manifest.get('sha256', {}).get(name):
+            refuse(folder, f'{name} is missing or was changed')
 
 
 def check_files(folder: Path, name: str, suffix: str, num_images: int) -> None:
