@@ -4,6 +4,7 @@ from .depth_map import DepthMapMetric
 from .detection_accuracy import DetectionAccuracy
 from .grid_class_accuracy import GridClassAccuracy
 from .iou_by_area import IoUByArea
+from .phrase_metric import PhraseMetric
 from .semantic_scores import SemanticScores
 from .tables import Table, class_ap_table, detection_table, grid_class_table
 
@@ -15,6 +16,7 @@ __all__ = [
     'DetectionAccuracy',
     'GridClassAccuracy',
     'IoUByArea',
+    'PhraseMetric',
     'SemanticScores',
     'Table',
     'class_ap_table',
