@@ -1,9 +1,12 @@
 """Learning tables: trains each config for the same budget and seeds, and tests it."""
 
 import argparse
+import ast
+import itertools
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from _arguments import positive
 from mmengine.config import Config, DictAction
@@ -31,7 +34,7 @@ EXAMPLE = """example:
 Each run trains and tests in processes of its own, through tools/train.py and tools/test.py, one at a time. Call it again with
 the same arguments and finished runs are skipped; a run that was interrupted starts anew. More seeds and more configs may join later;
 other settings in the same folder are refused. OUT holds runs.csv (one row a run, all metrics), table.md, plot.png, and for each run
-OUT/CONFIG/seedN with its logs, result.json and train/final.pth.
+OUT/ROW/seedN with its logs, result.json and train/final.pth.
 
 Equal iterations are what a claim rests on: give --iters, and a --budget that no run exceeds. With --iters N a config of length T (in
 iterations) trains for N, and its schedule, warm-up and validation interval shrink or stretch by N / T. A run that --budget stops is
@@ -53,18 +56,44 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/compare'), metavar='DIR', help='default: work_dirs/compare')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='overrides for every config')
+    parser.add_argument(
+        '--sweep',
+        nargs='+',
+        type=sweep,
+        default=[],
+        metavar='KEYS=VALUES',
+        help='also train every config with these keys set to each of these values, both joined by commas, such as optim.lr=1e-3,2e-3',
+    )
     return parser.parse_args()
 
 
+def sweep(text: str) -> list[tuple[str, dict]]:
+    """(suffix of the row's name, overrides) of each value in KEY[,KEY...]=VALUE[,VALUE...]; the keys get the same value."""
+    keys, _, values = text.partition('=')
+    names = keys.split(',')
+    if not all(names) or not all(values.split(',')):
+        raise argparse.ArgumentTypeError(f'{text!r} is not KEY[,KEY...]=VALUE[,VALUE...]')
+    name = names[0].rpartition('.')[2]
+    return [(f'-{name}={value}', dict.fromkeys(names, literal(value))) for value in values.split(',')]
+
+
+def literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
 def prepare(args: argparse.Namespace) -> dict[str, Config]:
-    """Configs with their budget, by name."""
+    """Configs with their budget, by the names of their rows."""
     configs = {}
     for path in args.configs:
         if path.stem in configs:
             raise ValueError(f'two configs are called {path.stem}; rename one of the files')
-        cfg = Config.fromfile(path)
-        cfg.merge_from_dict(args.cfg_options)
-        configs[path.stem] = with_budget(cfg, args.iters, args.budget)
+        for suffix, options in [('', {}), *itertools.chain(*args.sweep)]:
+            cfg = Config.fromfile(path)
+            cfg.merge_from_dict({**args.cfg_options, **options})
+            configs[path.stem + suffix] = with_budget(cfg, args.iters, args.budget)
     return configs
 
 

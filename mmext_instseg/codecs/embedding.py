@@ -22,10 +22,12 @@ class EmbeddingCodec(BaseCodec):
     1. *Border pixels* are those that differ from a neighbour (of four, in the foreground) by more than twice the median of such changes
        in the image: transitions between two objects. They take no part in clustering (Section 6.5).
     2. Of the other foreground pixels at most `sample_size` are clustered by scikit-learn's DBSCAN; `ops.adaptive_parameters` finds eps,
-       strictly below delta_dist - 2 delta_var, the gap between the clusters of a trained network, and min_samples.
+       between 0.8 delta_var and, strictly below, delta_dist - 2 delta_var, the gap between the clusters of a trained network, and
+       min_samples.
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
-    4. While the sample is but a part, 2 and 3 are repeated for the noise with the same eps, up to four times in all: objects too small
-       for the first sample. Border pixels further than delta_dist from all cores are no transitions and take part then.
+    4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
+       `min_area`, up to four times in all: objects too small for the first sample or its min_samples. What is nearer lies between
+       objects. Border pixels further than delta_dist from all cores are no transitions and take part then.
     5. The other border pixels join the cluster of their nearest core within the highest eps.
     6. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
 
@@ -78,6 +80,7 @@ class EmbeddingCodec(BaseCodec):
         self.channels = {'embedding': dims}
         self.dims = dims
         self.delta_dist = delta_dist
+        self.delta_var = delta_var
         self.sample_size = sample_size
         self.min_area = min_area
         self.eps = eps
@@ -144,22 +147,23 @@ class EmbeddingCodec(BaseCodec):
             cluster (M,) int64, -1 for noise; (M,) float32 distance to the mean of its cores; how many clusters there are.
         """
         owner = torch.full_like(border, -1, dtype=torch.int64)
-        hidden = border.clone()
+        hidden, between = border.clone(), torch.zeros_like(border)
         cores, cluster, middle = points[:0], owner[:0], None
         late = late_owner = owner[:0]
         eps, count = self.eps, 0
-        for _ in range(_ROUNDS):
-            rest = ((owner < 0) & ~hidden).nonzero()[:, 0]
+        for number in range(_ROUNDS):
+            rest = ((owner < 0) & ~hidden & ~between).nonzero()[:, 0]
             if not len(rest):
                 break
             sample = points[rest[sample_by_value(points[rest], self.sample_size)]]
             if middle is None:  # distances by matrix products are exact near 0 only
                 middle = sample.median(dim=0).values
                 points, sample = points.sub_(middle), sample - middle
-            adaptive, min_samples = adaptive_parameters(sample, self.limit, self.min_area)
-            eps = eps or adaptive
+            eps, min_samples = adaptive_parameters(sample, min(0.8 * self.delta_var, self.limit), self.limit, eps)
+            if number:
+                min_samples = min(min_samples, self.min_area)
             rows, found = dbscan_cores(sample, eps, self.min_samples or min_samples)
-            if not len(rows) and len(rest) > len(sample):
+            if not len(rows) and number:
                 break
             cores, cluster = torch.cat([cores, sample[rows]]), torch.cat([cluster, found + count])
             count = int(cluster[-1]) + 1 if len(cluster) else 0
@@ -169,10 +173,9 @@ class EmbeddingCodec(BaseCodec):
             owner[todo] = torch.where((distance <= eps) & ~waits, nearest, -1)
             freed = waits & (nearest < 0)
             hidden[todo[freed]] = False
+            between[todo] = distance <= self.limit
             afterwards = waits & ~freed & (distance <= self.limit)
             late, late_owner = todo[afterwards], nearest[afterwards]
-            if len(rest) == len(sample) and not freed.any():
-                break
         owner[late] = late_owner
         means = segment_mean(cores.cpu(), cluster.cpu(), count).to(cores.device)  # on a GPU sums have no fixed order
         if count:

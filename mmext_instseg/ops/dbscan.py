@@ -11,7 +11,7 @@ from torch import Tensor
 
 _NEIGHBOUR = 4  # of the k-distance curve, as in the paper that introduced DBSCAN (Ester et al., 1996)
 _STEEP = 2.5  # eps in medians of that curve
-_SHARE = 1 / 8  # of the usual density, from which on a point is a core
+_SHARE = 1 / 5  # of the usual density, from which on a point is a core
 _CURVE = 512  # points of the curve
 
 
@@ -38,29 +38,30 @@ def sample_by_value(points: Tensor, size: int) -> Tensor:
     return key.argsort(stable=True)[torch.arange(size, device=points.device) * num // max(size, 1)]
 
 
-def adaptive_parameters(sample: Tensor, limit: float, most: int) -> tuple[float, int]:
+def adaptive_parameters(sample: Tensor, low: float, high: float, eps: float | None = None) -> tuple[float, int]:
     """eps and min_samples from the density of the sample. Section 6.5 only says that they adapt; the rule is ours.
 
-    eps is 2.5 times the median of the k-distance curve, k = 4, which holds for up to half of noise; at least limit / 50, for equal
-    points. min_samples is an eighth of the median number of points within eps, but at most half of the points that an object has: the
-    harmonic mean of the points within `limit`, as every object counts once in the sum of their inverses. Never below 2, so that noise
-    alone is no cluster, unless `most` is.
+    eps is 2.5 times the median of the k-distance curve, k = 4, within [low, high]: objects that the loss has let spread as wide as it
+    allows stay in one piece, and a smaller eps would cut them. min_samples is a fifth of the median number of points within eps, so that
+    the thin line of pixels between two objects has no cores, but at most half of the points that an object has: the harmonic mean of the
+    points within `high`, as every object counts once in the sum of their inverses. Never below 2, so that noise alone is no cluster.
 
     Reads two numbers back. Memory 8 bytes * n * min(n, 1024).
 
     Args:
         sample: (n, d) float32, n >= 1.
-        limit: highest eps; two points of an object may be that far apart.
-        most: highest min_samples.
+        low: lowest eps; what the loss lets a pixel be away from its mean, or a bit less.
+        high: highest eps; two points of an object may be that far apart.
+        eps: given, in place of the adaptive one.
     """
     curve = sample[:: max(len(sample) // _CURVE, 1)]
     distance = torch.cdist(curve, sample)
-    kth = distance.topk(min(_NEIGHBOUR + 1, len(sample)), largest=False).values[:, -1]  # the first is the point itself
-    eps = (_STEEP * kth.median()).clamp(limit / 50, limit)
+    if eps is None:
+        kth = distance.topk(min(_NEIGHBOUR + 1, len(sample)), largest=False).values[:, -1]  # the first is the point itself
+        eps = float((_STEEP * kth.median()).clamp(low, high))
     density = (distance <= eps).sum(dim=1).median()
-    object_size = len(curve) / (distance <= limit).sum(dim=1).double().reciprocal().sum()
-    found = torch.stack([eps.double(), torch.minimum(_SHARE * density, object_size / 2)]).tolist()
-    return min(found[0], limit), min(max(int(found[1]), 2), most)
+    object_size = len(curve) / (distance <= high).sum(dim=1).double().reciprocal().sum()
+    return eps, max(int(torch.minimum(_SHARE * density, object_size / 2)), 2)
 
 
 def dbscan_cores(sample: Tensor, eps: float, min_samples: int) -> tuple[Tensor, Tensor]:

@@ -41,35 +41,35 @@ def test_every_cluster_gets_its_share():
 def test_adaptive_parameters_by_hand():
     # Points 1, 2, ... 10 in hundredths. Distances to the fourth neighbour: 4, 3, 2, 2, 2, 2, 2, 2, 3, 4; 2.5 medians are 5 hundredths.
     line = torch.arange(1.0, 11.0)[:, None] / 100
-    eps, min_samples = adaptive_parameters(line, limit=1.0, most=16)
+    eps, min_samples = adaptive_parameters(line, low=0.0, high=1.0)
     assert eps == pytest.approx(0.05)
-    assert min_samples == 2  # an eighth of about 10 is less
-    # 240 equal points: all within eps, an eighth is 30
-    eps, min_samples = adaptive_parameters(torch.ones(240, 3), limit=1.0, most=100)
-    assert eps == pytest.approx(0.02) and min_samples == 30
-    assert [adaptive_parameters(torch.ones(240, 3), limit=1.0, most=most)[1] for most in (16, 1)] == [16, 1]
+    assert min_samples == 2  # a fifth of 10 at most
+    # 240 equal points: all within eps, a fifth is 48
+    assert adaptive_parameters(torch.ones(240, 3), low=0.4, high=1.0) == (pytest.approx(0.4), 48)
+    # Within 4.5 hundredths 5 to 9 points, the median of 5, 6, 7, 8, 9, 9, 8, 7, 6, 5 is 7: at least 2; of 100 such lines it is 20 % of 700
+    assert adaptive_parameters(line.repeat(100, 1), 0.0, 1.0, eps=0.045) == (0.045, 140)
 
 
 def test_objects_of_few_points_cap_min_samples():
-    # One object of 400 equal points and 25 of 4: the harmonic mean is 500 / 26 = 19.2, so min_samples is 9 and not 50.
+    # One object of 400 equal points and 25 of 4: the harmonic mean is 500 / 26 = 19.2, so min_samples is 9 and not 80.
     means = torch.arange(26.0)[:, None] * 5
     points = torch.cat([means[:1].repeat(400, 1), means[1:].repeat_interleave(4, 0)])
-    assert adaptive_parameters(points, limit=0.99, most=100)[1] == 9
+    assert adaptive_parameters(points, low=0.4, high=0.99)[1] == 9
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 300), st.sampled_from([0.0, 1e-4, 0.1, 10.0]), st.sampled_from([0.05, 0.99]))
-def test_eps_stays_within_its_bounds(seed, num, spread, limit):
+def test_eps_stays_within_its_bounds(seed, num, spread, high):
     points = spread * torch.randn(num, 6, generator=torch.Generator().manual_seed(seed))
-    eps, min_samples = adaptive_parameters(points, limit, most=16)
-    assert limit / 50 * 0.999 <= eps <= limit and 2 <= min_samples <= 16
+    eps, min_samples = adaptive_parameters(points, high / 50, high)
+    assert high / 50 * 0.999 <= eps <= high * 1.001 and 2 <= min_samples <= max(num // 2, 2)
 
 
 def test_eps_follows_the_spread_and_withstands_noise():
-    tight, loose = (adaptive_parameters(gaussians(8, 60, spread=spread), 0.99, 16)[0] for spread in (0.02, 0.08))
+    tight, loose = (adaptive_parameters(gaussians(8, 60, spread=spread), 0.01, 0.99)[0] for spread in (0.02, 0.08))
     assert loose == pytest.approx(4 * tight, rel=1e-3)
     noise = 10 * torch.randn(150, 8, generator=torch.Generator().manual_seed(1))
-    noisy = adaptive_parameters(torch.cat([gaussians(8, 60, spread=0.02), noise]), 0.99, 16)[0]
+    noisy = adaptive_parameters(torch.cat([gaussians(8, 60, spread=0.02), noise]), 0.01, 0.99)[0]
     assert tight < noisy < 2 * tight
 
 

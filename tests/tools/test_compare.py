@@ -1,5 +1,6 @@
 """tools/compare.py from end to end with our own train.py and test.py, on a handful of Shapes."""
 
+import argparse
 import csv
 import runpy
 import sys
@@ -103,6 +104,21 @@ def test_failing_config_leaves_the_others_alone(compare, configs, tmp_path):
 def test_bad_arguments(compare, configs, words, message):
     status, _ = compare(*(word.replace('{iterations}', str(configs[0])) for word in words))
     assert status == message if isinstance(message, int) else message in status
+
+
+def test_sweep_makes_a_row_of_each_value(configs, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    tool = runpy.run_path(str(ROOT / 'tools' / 'compare.py'))
+    rows = [tool['sweep'](text) for text in ('optim_wrapper.optimizer.lr=1e-3,0.01', 'val_cfg.a,test_cfg.a=x')]
+    args = argparse.Namespace(configs=configs[:1], sweep=rows, cfg_options={'randomness.seed': 3}, iters=4, budget=None)
+    made = tool['prepare'](args)
+    assert list(made) == ['iterations', 'iterations-lr=1e-3', 'iterations-lr=0.01', 'iterations-a=x']
+    assert [one.optim_wrapper.optimizer.lr for one in made.values()] == [0.002, 0.001, 0.01, 0.002]
+    assert made['iterations-a=x'].val_cfg.a == made['iterations-a=x'].test_cfg.a == 'x'
+    assert {one.randomness.seed for one in made.values()} == {3}
+    for bad in ('lr', 'lr=', '=1', 'lr,=1', 'lr=1,,2'):
+        with pytest.raises(argparse.ArgumentTypeError, match='is not KEY'):
+            tool['sweep'](bad)
 
 
 def test_help_has_an_example(compare):
