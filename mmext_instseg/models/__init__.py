@@ -1,3 +1,3 @@
-from . import backbones, data_preprocessors, detectors, heads, losses, necks
+from . import backbones, data_preprocessors, detectors, heads, losses, necks, text_encoders
 
-__all__ = ['backbones', 'data_preprocessors', 'detectors', 'heads', 'losses', 'necks']
+__all__ = ['backbones', 'data_preprocessors', 'detectors', 'heads', 'losses', 'necks', 'text_encoders']

@@ -1,3 +1,4 @@
+from .clip_vit import CLIPViT
 from .cspam_resnet import CSPAMResNet
 from .dinov2_vit import DINOv2ViT
 from .embedding_unet import EmbeddingUNet
@@ -5,4 +6,4 @@ from .segnet import SegNet
 from .vgg import VGGEncoder
 from .vgg_deeplab import VGGDeepLab
 
-__all__ = ['CSPAMResNet', 'DINOv2ViT', 'EmbeddingUNet', 'SegNet', 'VGGDeepLab', 'VGGEncoder']
+__all__ = ['CLIPViT', 'CSPAMResNet', 'DINOv2ViT', 'EmbeddingUNet', 'SegNet', 'VGGDeepLab', 'VGGEncoder']

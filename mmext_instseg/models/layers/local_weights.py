@@ -33,7 +33,11 @@ class LocalWeights(BaseModule):
         whole, self.init_cfg = self.init_cfg, others
         super().init_weights()
         self.init_cfg = whole
-        for config in files:
+        self.load_files()
+
+    def load_files(self) -> None:
+        """Reads what `init_cfg` names."""
+        for config in split_init_cfg(self.init_cfg)[0]:
             self.load_weights(**{key: value for key, value in config.items() if key != 'type'})
 
     def load_weights(self, checkpoint: str, prefix: str | None = None, map_location: str = 'cpu') -> None:
