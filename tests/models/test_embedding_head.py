@@ -1,8 +1,9 @@
 import pytest
 import torch
-from embedding_loops import discriminative_loop
 from head_contract import HeadContract, WithoutLabels, make_sample
 from torch import nn
+
+from mmext_instseg.engine.benchmark.embedding_loops import discriminative_loop
 
 CODEC = dict(type='EmbeddingCodec', dims=6)
 

@@ -1,25 +1,19 @@
-"""The discriminative loss and its alternatives, by hand and against the loops of embedding_loops.py."""
+"""The discriminative loss and its alternatives, by hand and against the loops that they replace."""
 
 import math
 
 import pytest
 import torch
-from embedding_loops import center_loop, contrastive_loop, discriminative_loop, triplet_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_contract import LossContract, noise
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmext_instseg.engine.benchmark import LOOPS
 from mmext_instseg.models.losses import CenterEmbeddingLoss, ContrastiveEmbeddingLoss, DiscriminativeLoss, TripletEmbeddingLoss
 from mmext_instseg.structures import InstanceMap
 
-LOOPS = {
-    DiscriminativeLoss: discriminative_loop,
-    ContrastiveEmbeddingLoss: contrastive_loop,
-    TripletEmbeddingLoss: triplet_loop,
-    CenterEmbeddingLoss: center_loop,
-}
 every_loss = pytest.mark.parametrize('kind', LOOPS)
 
 

@@ -3,6 +3,9 @@ from .complexity import Complexity, complexity_rows, count_complexity
 from .decode import USUAL, decode_by_loop, decode_cases
 from .detectors import Detector, Setting, build_model, make_detector, read_model
 from .embedding_decode import decode_by_full_dbscan, embedding_decode_cases, extrapolate
+from .embedding_loops import LOOPS
+from .embedding_losses import embedding_loss_cases
+from .embedding_stages import StagedModel, StageTimes, plot_stages, stage_rows, time_stages
 from .measurement import Case, Measurement, describe_machine, measure
 from .pe_decode import decode_pe_by_loop, pe_decode_cases
 from .race import Lap, check_results, prove_equal, run_race
@@ -11,6 +14,7 @@ from .report import measurement_rows, plot_measurements
 from .targets import target_cases
 
 __all__ = [
+    'LOOPS',
     'USUAL',
     'AttentionMemory',
     'Case',
@@ -19,6 +23,8 @@ __all__ = [
     'Lap',
     'Measurement',
     'Setting',
+    'StageTimes',
+    'StagedModel',
     'attention_memory',
     'attention_rows',
     'build_model',
@@ -31,6 +37,7 @@ __all__ = [
     'decode_pe_by_loop',
     'describe_machine',
     'embedding_decode_cases',
+    'embedding_loss_cases',
     'extrapolate',
     'lap_rows',
     'make_detector',
@@ -39,9 +46,12 @@ __all__ = [
     'pe_decode_cases',
     'plot_measurements',
     'plot_race',
+    'plot_stages',
     'prove_equal',
     'race_rows',
     'read_model',
     'run_race',
+    'stage_rows',
     'target_cases',
+    'time_stages',
 ]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ...models.losses import CenterEmbeddingLoss, ContrastiveEmbeddingLoss, DiscriminativeLoss, TripletEmbeddingLoss
+
 Terms = dict[str, list[Tensor]]
 
 
@@ -86,3 +88,12 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
 def averaged(terms: Terms, pred: Tensor) -> dict[str, Tensor]:
     """Means over the images; 0 where no image has the term."""
     return {name: torch.stack(values).mean() if values else pred.sum() * 0 for name, values in terms.items()}
+
+
+#: The written-out form of each loss.
+LOOPS: dict[type, Callable[[Tensor, Tensor, Sequence[int]], dict[str, Tensor]]] = {
+    DiscriminativeLoss: discriminative_loop,
+    ContrastiveEmbeddingLoss: contrastive_loop,
+    TripletEmbeddingLoss: triplet_loop,
+    CenterEmbeddingLoss: center_loop,
+}
