@@ -121,7 +121,7 @@ def _read_instances(task: dict, name: str, height: int, width: int) -> tuple[lis
             raise ValueError(f'{name}: {len(given)} instances in Polygons, {len(task[key])} in {key}; restore the published file')
     kept, lost = [], False
     for polygons in given:
-        if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
+        if not isinstance(polygons, list) or not all(map(_is_polygon, polygons)):
             raise ValueError(f'{name}: {_SHAPE}')
         whole = [_points(polygon, name) for polygon in polygons if len(polygon) > 2]
         lost |= len(whole) < len(polygons)
@@ -131,6 +131,10 @@ def _read_instances(task: dict, name: str, height: int, width: int) -> tuple[lis
             one = make_instance([*low.tolist(), *size.tolist()], [points.ravel().tolist() for points in whole], height, width)
             kept += [one] if one else []
     return kept, lost
+
+
+def _is_polygon(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(point, list) for point in value)
 
 
 def _points(polygon: list, name: str) -> np.ndarray:
