@@ -18,26 +18,35 @@ class SemanticScores(BaseMetric):
     'background', NaN where there is nothing to divide by; `semantic/mIoU`, the mean over the classes, background among them, that occur in
     truth or prediction (the paper counts background as a class); `semantic/accuracy`.
 
-    Reads `pred_sem_seg` (`test_cfg.semantic=True`), the last class being the background, and the truth `gt_instance_map`, brought to the
-    image's original size; with `gt_sem_seg` its stuff, and pixels that are neither are ignored. mmseg's IoUMetric pools the same way but
+    Reads `pred_sem_seg` (`test_cfg.semantic=True`), the last class being the background; of a detector without semantics, such as Mask
+    R-CNN, `pred_instances`: each pixel has the class of the best mask on it, of those with at least `score_threshold` (ours). The truth is
+    `gt_instance_map`, brought to the image's original size; with `gt_sem_seg` its stuff, and pixels that are neither are ignored. mmseg's IoUMetric pools the same way but
     reads label maps, which instance data don't have.
 
+    Args:
+        score_threshold: lowest score of an instance that counts, in [0, 1].
+        kwargs: of mmengine's `BaseMetric`.
+
     Raises:
-        ValueError: a sample without either, naming the image.
+        ValueError: a sample without truth or prediction, naming the image.
     """
 
     default_prefix = 'semantic'
+
+    def __init__(self, score_threshold: float = 0.5, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.score_threshold = score_threshold
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keeps the (C + 1, C + 1) int64 confusion of each image, truth along rows."""
         num = len(self.dataset_meta['classes']) + 1
         for sample in data_samples:
-            if 'pred_sem_seg' not in sample or 'gt_instance_map' not in sample:
+            predicted = predicted_labels(sample, num - 1, self.score_threshold)
+            if predicted is None or 'gt_instance_map' not in sample:
                 raise ValueError(
-                    f'{sample.get("img_path")}: SemanticScores needs test_cfg.semantic=True, and annotations and GenerateInstanceMap '
-                    'in the test pipeline'
+                    f'{sample.get("img_path")}: SemanticScores needs test_cfg.semantic=True or masks of instances, and annotations and '
+                    'GenerateInstanceMap in the test pipeline'
                 )
-            predicted = sample['pred_sem_seg']['sem_seg'][0]
             truth = true_labels(sample, num - 1, tuple(predicted.shape)).to(predicted.device)
             known = truth >= 0
             self.results.append(torch.bincount(truth[known] * num + predicted[known], minlength=num * num).view(num, num).cpu())
@@ -55,6 +64,22 @@ class SemanticScores(BaseMetric):
         names = [*self.dataset_meta['classes'], 'background']
         metrics = {f'{key}_{name}': float(value) for key, column in columns.items() for name, value in zip(names, column, strict=True)}
         return {**metrics, 'mIoU': float(columns['IoU'].nanmean()), 'accuracy': float(hits.sum() / confusion.sum())}
+
+
+def predicted_labels(sample: dict, background: int, score_threshold: float) -> Tensor | None:
+    """(H, W) int64 classes of an image's pixels, from its semantics or else its instances; None where it has neither."""
+    if 'pred_sem_seg' in sample:
+        return sample['pred_sem_seg']['sem_seg'][0]
+    instances = sample.get('pred_instances', {})
+    if 'masks' not in instances:
+        return None
+    best = instances['scores'].argsort(descending=True, stable=True)
+    best = best[instances['scores'][best] >= score_threshold]
+    masks = instances['masks'][best]
+    labels = torch.cat([instances['labels'][best], instances['labels'].new_tensor([background])])
+    rank = torch.arange(len(best), device=masks.device).view(-1, 1, 1)
+    first = torch.where(masks, rank, len(best)).amin(dim=0) if len(best) else masks.new_zeros(masks.shape[1:], dtype=torch.int64)
+    return labels[first]
 
 
 def true_labels(sample: dict, background: int, shape: tuple[int, int]) -> Tensor:

@@ -47,6 +47,16 @@ def test_truth_loses_its_padding_and_comes_to_the_size_of_the_prediction():
     assert found['accuracy'] == found['IoU_car'] == 1
 
 
+def test_a_detector_without_semantics_is_read_by_its_masks():
+    one = sample([[1, 1, 2, 0]], [0, 1], [[0, 0, 0, 0]])
+    del one['pred_sem_seg']
+    masks = torch.tensor([[[True, True, True, False]], [[False, False, True, False]], [[False, False, False, True]]])
+    found = dict(masks=masks, labels=torch.tensor([0, 1, 1]), scores=torch.tensor([0.6, 0.9, 0.4]))
+    assert scores(dict(one, pred_instances=found))['accuracy'] == 1, 'the better mask wins, the one below the threshold is not there'
+    none = dict(masks=masks[:0], labels=torch.zeros(0, dtype=torch.int64), scores=torch.zeros(0))
+    assert scores(dict(one, pred_instances=none))['accuracy'] == 1 / 4
+
+
 def test_stuff_and_pixels_that_nobody_labelled():
     stuff = dict(sem_seg=torch.tensor([[[1, 1, 1, 255]]]))
     found = scores(sample([[1, 0, 0, 0]], [0], [[0, 1, 0, 0]], gt_sem_seg=stuff))

@@ -1,0 +1,3 @@
+# The learning table: without L_dist.
+_base_ = './embedding_unet_tiny_600it_shapes-64.py'
+model = dict(heads=dict(instance=dict(loss_instance=dict(type='DiscriminativeLoss', weight_dist=0.0))))

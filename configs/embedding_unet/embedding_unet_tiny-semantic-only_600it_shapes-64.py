@@ -1,0 +1,3 @@
+# The learning table: the semantic loss alone.
+_base_ = './embedding_unet_tiny_600it_shapes-64.py'
+model = dict(heads=dict(instance=dict(loss_weight=0.0)))
