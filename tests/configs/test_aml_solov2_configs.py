@@ -1,7 +1,5 @@
 """AML-SOLOv2's configs: the paper's ladder, the model zoo beside it, and training from files to scores as the user runs it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +8,12 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.runner import Runner
-from test_configs import ROOT, as_toy, without_weights
+from recipe_data import write_cityscapes
+from test_configs import CONFIGS, as_toy, shrink_data, without_weights
 
-from mmext_instseg.datasets.shapes import make_cityscapes
 from mmext_instseg.registry import MODELS
 
-FOLDER = ROOT / 'configs' / 'aml_solov2'
+FOLDER = CONFIGS / 'aml_solov2'
 CLASSES = ('car', 'person', 'truck', 'bus', 'rider')
 # Table 1: CSPAM, TWFPN + CSMF, AML
 ROWS = {
@@ -105,13 +103,7 @@ def small(name: str) -> Config:
     config.work_dir = 'work_dirs/' + name
     config.model = as_toy(config.model)
     config.model.test_cfg.update(score_thr=0.0, filter_thr=0.0, nms_pre=20, max_per_img=20)
-    for loader in (config.train_dataloader, config.val_dataloader):
-        loader.update(num_workers=0, persistent_workers=False, batch_size=2)
-        for step in loader.dataset.pipeline:
-            if step.type == 'RandomChoiceResize':
-                step.scales = [(160, 96), (160, 64)]
-            elif step.type.endswith('Resize'):
-                step.scale = (160, 96)
+    shrink_data(config, scale=(160, 96), batch_size=2)
     config.train_cfg.update(max_epochs=1)
     return config
 
@@ -136,10 +128,7 @@ def test_coco_on_real_images(name, coco_folder):
 def place(tmp_path_factory) -> Path:
     """A folder with data/cityscapes, converted as the documents say."""
     folder = tmp_path_factory.mktemp('user')
-    for seed, (split, num) in enumerate({'train': 4, 'val': 2}.items()):
-        make_cityscapes(folder / 'data' / 'cityscapes', split, size=(128, 256), seed=seed, num_images=num)
-    command = [sys.executable, str(ROOT / 'tools' / 'convert_cityscapes.py'), 'data/cityscapes', '--classes', *CLASSES]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    write_cityscapes(folder / 'data', dict(train=4, val=2), '--classes', *CLASSES)
     return folder
 
 

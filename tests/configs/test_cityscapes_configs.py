@@ -3,8 +3,6 @@
 Cityscapes is Shapes in its layout; COCO is a few real images. Only sizes, numbers and weights are changed.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +10,14 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
-from test_configs import ROOT, without_weights
+from test_configs import CONFIGS, shrink_data, without_weights
 
 from mmext_instseg.datasets.class_priority import count_instances, write_class_priority
-from mmext_instseg.datasets.shapes import make_cityscapes
 
-FOLDER = ROOT / 'configs' / 'dcme'
+FOLDER = CONFIGS / 'dcme'
 SUBMISSION = FOLDER / 'dcme_vgg16_80k_cityscapes-test-512x1024.py'
 CITYSCAPES = sorted(path for path in FOLDER.glob('*_cityscapes-*.py') if path != SUBMISSION)
 COCO = sorted(FOLDER.glob('*_coco.py'))
-
-
-@pytest.fixture(scope='module')
-def place(tmp_path_factory) -> Path:
-    """A folder with data/cityscapes, made and converted as the documents say."""
-    folder = tmp_path_factory.mktemp('user')
-    for seed, split in enumerate(('train', 'val', 'test')):
-        make_cityscapes(folder / 'data' / 'cityscapes', split, size=(128, 256), seed=seed, num_images=2)
-    command = [sys.executable, str(ROOT / 'tools' / 'convert_cityscapes.py'), 'data/cityscapes']
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
-    return folder
 
 
 def small(path: Path, scale: tuple[int, int]) -> Config:
@@ -45,11 +31,7 @@ def small(path: Path, scale: tuple[int, int]) -> Config:
         config.model.neck.update(channels=16)
     config.model.codec.update(min_votes=4.0, min_area=4)
     config.model.test_cfg.update(foreground_threshold=0.1, max_per_image=20)
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.update(num_workers=0, persistent_workers=False, batch_size=2)
-        for step in loader.dataset.pipeline:
-            if step.type == 'AlignedResize':
-                step.scale = scale
+    shrink_data(config, scale, batch_size=2)
     config.train_cfg.update(max_iters=2, val_interval=2)
     config.default_hooks.checkpoint.interval = 2
     return config
@@ -66,8 +48,8 @@ def check_submission(folder: Path, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize('path', CITYSCAPES, ids=[path.stem for path in CITYSCAPES])
-def test_cityscapes_from_training_to_submission(path, place, monkeypatch):
-    monkeypatch.chdir(place)
+def test_cityscapes_from_training_to_submission(path, cityscapes_folder, monkeypatch):
+    monkeypatch.chdir(cityscapes_folder)
     config, submission = small(path, (256, 128)), small(SUBMISSION, (256, 128))
     config.test_dataloader, config.test_evaluator = submission.test_dataloader, submission.test_evaluator
     runner = Runner.from_cfg(config)
@@ -80,9 +62,9 @@ def test_cityscapes_from_training_to_submission(path, place, monkeypatch):
     check_submission(Path('work_dirs/cityscapes_submission/results'), ['shapes_000002_000000', 'shapes_000002_000001'])
 
 
-def test_true_maps_score_by_cityscapesscripts(place, monkeypatch):
+def test_true_maps_score_by_cityscapesscripts(cityscapes_folder, monkeypatch):
     """Pipeline, codec and cityscapesscripts mean the same instances: what the truth encodes to, at stride 1, is decoded to the truth."""
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(cityscapes_folder)
     config = small(CITYSCAPES[0], (256, 128))
     config.model.heads.semantic.update(in_index=0, in_channels=32)
     config.model.codec.update(peak_radius=0, join_radius=1)

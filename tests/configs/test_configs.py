@@ -59,6 +59,20 @@ def as_toy(model: ConfigDict) -> ConfigDict:
     return model
 
 
+def shrink_data(config: Config, scale: tuple[int, int], batch_size: int) -> None:
+    """Small batches without workers, of images resized and cropped to (width, height)."""
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False, batch_size=batch_size)
+        for dataset in loader.dataset.get('datasets', [loader.dataset]):
+            for step in dataset.pipeline:
+                if step.type == 'RandomChoiceResize':
+                    step.scales = [scale, (scale[0], scale[1] * 2 // 3)]
+                elif step.type.endswith('Resize'):
+                    step.scale = scale
+                elif step.type == 'DenseRandomCrop':
+                    step.crop_size = scale[::-1]
+
+
 def class_names(dataset: ConfigDict) -> tuple[str, ...]:
     """The classes of a data set, of several together those of the first, without its files."""
     if dataset.type == 'ConcatDataset':

@@ -1,5 +1,5 @@
 # Stage 2 with depth: COCO's panoptic labels, and pseudo depth for COCO and NYUv2: disparity, larger is nearer, at the size of the images,
-# written beforehand by a model such as Depth Anything v2 to PNG (16 bits) or NPY. NYUv2 in mmseg's layout.
+# written beforehand by a model such as Depth Anything v2 to PNG (16 bits) or NPY; above 0, which means unknown. NYUv2 in mmseg's layout.
 _base_ = './coco_panoptic_336.py'
 # ============================ Usual knobs ============================
 coco_depth = 'data/coco/depth/train2017/{stem}.png'
