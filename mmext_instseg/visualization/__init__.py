@@ -13,12 +13,15 @@ from .pictures import (
     mean_votes,
 )
 from .tables import markdown_table, print_table, write_csv
+from .training_log import TrainingLog, choose_metrics, log_rows, plot_logs, read_training_log
 
 __all__ = [
     'CLASS_COLOURS',
     'CONFIDENCE_COLOURS',
     'UNMATCHED',
     'ConfidenceStatistics',
+    'TrainingLog',
+    'choose_metrics',
     'colour_wheel',
     'colours_of_truth',
     'confidence_colours',
@@ -33,11 +36,14 @@ __all__ = [
     'draw_votes',
     'embedding_colours',
     'instance_colours',
+    'log_rows',
     'markdown_table',
     'match_colours',
     'mean_votes',
     'panel_factor',
+    'plot_logs',
     'print_table',
+    'read_training_log',
     'size_confidence',
     'wheel_key',
     'write_csv',

@@ -22,16 +22,15 @@ def embedding_colours(embedding: Tensor, foreground: Tensor) -> np.ndarray:
     """
     picture = np.full((*foreground.shape, 3), 255, dtype=np.uint8)
     mask = foreground.cpu()
-    points = embedding.detach().cpu()[:, mask].T.double()
-    finite = points.isfinite().all(dim=1)
-    colours = np.full((len(points), 3), 150.0)
-    points = points[finite].numpy()
-    count = min(3, *points.shape)
+    values = embedding.detach().cpu()[:, mask].T.double()
+    finite = values.isfinite().all(dim=1).numpy()
+    colours = np.full((len(values), 3), 150.0)
+    points = values.numpy()[finite]
     if len(points) > 1:
-        parts = np.zeros((len(points), 3))
+        count, parts = min(3, *points.shape), np.zeros((len(points), 3))
         with np.errstate(invalid='ignore'):  # shares of a variance that is 0
             parts[:, :count] = PCA(count, svd_solver='full').fit_transform(points)
         low, high = np.percentile(parts, (1, 99), axis=0)
-        colours[finite.numpy()] = 127.5 + 255 * (parts - (low + high) / 2) / max((high - low).max(), 1e-9)
+        colours[finite] = 127.5 + 255 * (parts - (low + high) / 2) / max((high - low).max(), 1e-9)
     picture[mask.numpy()] = np.round(np.clip(colours, 0, 255)).astype(np.uint8)
     return picture

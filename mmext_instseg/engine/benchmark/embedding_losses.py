@@ -43,7 +43,7 @@ def losses_and_gradient(form: Callable, pred: Tensor, ids: Tensor, num: Sequence
     losses = form(leaf, ids, num)
     losses.pop('loss_reg', None)
     (gradient,) = torch.autograd.grad(torch.stack(list(losses.values())).sum(), leaf)
-    return losses, gradient
+    return {name: value.detach() for name, value in losses.items()}, gradient
 
 
 def find_difference(found: tuple[dict[str, Tensor], Tensor], expected: tuple[dict[str, Tensor], Tensor]) -> str | None:

@@ -88,10 +88,10 @@ class StagedModel:
     def scenes(self, instances: Sequence[int], seed: int = 0) -> Iterator[Scene]:
         """One of each number of instances."""
         heads = self.network()
-        shape, channels = tuple(heads['instance']['embedding'].shape[-2:]), heads['semantic']['class_prob'].shape[1]
+        (height, width), channels = heads['instance']['embedding'].shape[-2:], heads['semantic']['class_prob'].shape[1]
         head = self.model.heads['semantic']
         for count in instances:
-            maps, _, blobs = draw_embeddings(self.model.codec, shape, count, self.device, seed)
+            maps, _, blobs = draw_embeddings(self.model.codec, (height, width), count, self.device, seed)
             labels = torch.where(blobs.ids > 0, (blobs.ids.long() - 1) % head.num_things_classes, head.num_classes)
             semantic = F.one_hot(labels, head.num_classes + 1)[None, ..., :channels].permute(0, 3, 1, 2).float().to(self.device)
             made = {**heads, 'instance': maps, 'semantic': {'class_prob': semantic}}
