@@ -1,4 +1,5 @@
 from .base import BaseCodec
+from .box_distance import BoxDistanceCodec
 from .centroid_alternatives import BinnedCentroidCodec, DirectCentroidCodec
 from .centroid_grid import CentroidGridCodec
 from .dcme import DCMECodec
@@ -8,6 +9,7 @@ from .pe_centroid import PECentroidCodec, positional_code, rotate_code
 __all__ = [
     'BaseCodec',
     'BinnedCentroidCodec',
+    'BoxDistanceCodec',
     'CentroidGridCodec',
     'DCMECodec',
     'DirectCentroidCodec',

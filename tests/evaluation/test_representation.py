@@ -24,7 +24,7 @@ class Blind(BaseCodec):
     def encode(self, instances):
         return {'nothing': instances.ids[None] * 0.0}, instances.ids * 0.0 + 1
 
-    def decode(self, maps, foreground=None):
+    def decode(self, maps, foreground=None, extents=None):
         return [InstanceMap.from_ids(mask.int(), torch.zeros(1), torch.ones(1)) for mask in foreground]
 
 

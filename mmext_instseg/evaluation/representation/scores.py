@@ -146,7 +146,8 @@ def reconstruct(truth: InstanceMap, setting: Setting) -> InstanceMap:
     decoded = small
     if setting.codec is not None:
         maps, _ = setting.codec.encode(small)
-        decoded = setting.codec.decode({name: value[None] for name, value in maps.items()}, (small.ids > 0)[None])[0]
+        batch = {name: value[None] for name, value in maps.items()}
+        (decoded,) = setting.codec.decode(batch, (small.ids > 0)[None], [small.extent or small.shape])
     foreground = sample_bilinear((small.ids > 0).float(), truth.shape, part) > 0.5
     return decoded.enlarge(truth.shape, part, foreground).compact()
 
