@@ -33,6 +33,7 @@ CONTRACT = {
         'EuclideanLoss',
         'GeneralizedDiceLoss',
         'GridClassHead',
+        'InstanceCLIPSeg',
         'LogCoshLoss',
         'OpenCLIPTextEncoder',
         'PositionalEmbeddingLoss',

@@ -19,9 +19,9 @@ class SemanticScores(BaseMetric):
     truth or prediction (the paper counts background as a class); `semantic/accuracy`.
 
     Reads `pred_sem_seg` (`test_cfg.semantic=True`), the last class being the background; of a detector without semantics, such as Mask
-    R-CNN, `pred_instances`: each pixel has the class of the best mask on it, of those with at least `score_threshold` (ours). The truth is
-    `gt_instance_map`, brought to the image's original size; with `gt_sem_seg` its stuff, and pixels that are neither are ignored. mmseg's IoUMetric pools the same way but
-    reads label maps, which instance data don't have.
+    R-CNN, `pred_instances`: each pixel has the class of the best mask on it, of those with at least `score_threshold` (ours). The
+    truth is `gt_instance_map`, brought to the image's original size; with `gt_sem_seg` its stuff, and pixels that are neither are
+    ignored. mmseg's IoUMetric pools the same way but reads label maps, which instance data don't have.
 
     Args:
         score_threshold: lowest score of an instance that counts, in [0, 1].

@@ -1,9 +1,12 @@
 from .files import FORMATS, result_file, save_results
 from .stitching import TileGrid, stitch_tiles
+from .text_query import PhraseResult, TextQueryInferencer
 from .tiled import TiledInferencer, array_pipeline, image_steps, read_image
 
 __all__ = [
     'FORMATS',
+    'PhraseResult',
+    'TextQueryInferencer',
     'TileGrid',
     'TiledInferencer',
     'array_pipeline',

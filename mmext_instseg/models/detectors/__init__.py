@@ -1,3 +1,4 @@
 from .bottom_up import BottomUpSegmentor
+from .instance_clipseg import InstanceCLIPSeg
 
-__all__ = ['BottomUpSegmentor']
+__all__ = ['BottomUpSegmentor', 'InstanceCLIPSeg']

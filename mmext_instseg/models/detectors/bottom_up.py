@@ -1,6 +1,5 @@
 """The detector of all bottom-up methods: trunk -> dense heads -> codec -> results."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from ...codecs import BaseCodec
 from ...ops import sample_bilinear, segment_mean
 from ...registry import MODELS, TASK_UTILS
 from ...structures import InstanceMap, to_panoptic_seg, to_pred_instances
+from .grouping import group_pixels, shown
 from .oracles import classify_truth, ground_truth, probability_at_centres, take_true_labels
 
 
@@ -172,13 +172,13 @@ class BottomUpSegmentor(BaseDetector):
         for index, (sample, instances) in enumerate(zip(batch_data_samples, found, strict=True)):
             sample.pred_instances = to_pred_instances(instances)
             if settings.panoptic:
-                sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], _shown(sample, shape), settings)
+                sample.pred_panoptic_seg = self._panoptic(instances, maps['class_prob'][index], shown(sample, shape), settings)
             size = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
             if settings.semantic:
-                probability = sample_bilinear(maps['class_prob'][index], size, _shown(sample, shape))
+                probability = sample_bilinear(maps['class_prob'][index], size, shown(sample, shape))
                 sample.pred_sem_seg = PixelData(sem_seg=probability.argmax(dim=0, keepdim=True))
             if 'depth' in maps:
-                sample.pred_depth_map = PixelData(data=sample_bilinear(maps['depth'][index], size, _shown(sample, shape)))
+                sample.pred_depth_map = PixelData(data=sample_bilinear(maps['depth'][index], size, shown(sample, shape)))
         return batch_data_samples
 
     def instances_from_maps(
@@ -203,7 +203,7 @@ class BottomUpSegmentor(BaseDetector):
         groups = self.decode(maps, batch_data_samples, shape, settings)
         found = []
         for index, (one, sample, size) in enumerate(zip(groups, batch_data_samples, sizes, strict=True)):
-            part = _shown(sample, shape)
+            part = shown(sample, shape)
             foreground = None
             if settings.foreground_threshold is not None:
                 foreground = sample_bilinear(probability[index].sum(dim=0), size, part) > settings.foreground_threshold
@@ -242,13 +242,7 @@ class BottomUpSegmentor(BaseDetector):
             foreground = torch.ones((len(codec_map), *size), dtype=torch.bool, device=codec_map.device)
         else:
             foreground = sample_bilinear(probability.sum(dim=1), size) > settings.foreground_threshold
-        parts = [_shown(sample, shape) for sample in batch_data_samples]
-        extents = [(size[0] * rows, size[1] * cols) for rows, cols in parts]
-        for mask, (height, width) in zip(foreground, extents, strict=True):
-            # Rows and columns whose centres are in the image
-            mask[math.ceil(height - 0.5) :] = False
-            mask[:, math.ceil(width - 0.5) :] = False
-        groups = self.codec.decode(maps, foreground, extents)
+        groups = group_pixels(self.codec, maps, foreground, [shown(sample, shape) for sample in batch_data_samples])
         return [self._classify(one, prob, settings, shape) for one, prob in zip(groups, probability, strict=True)]
 
     def _thing_probability(self, maps: dict[str, Tensor]) -> Tensor:
@@ -308,11 +302,6 @@ def _refuse_semantics(settings: TestSettings) -> None:
             f"BottomUpSegmentor without a head 'semantic' can't have test_cfg.{wrong[0]}={getattr(settings, wrong[0])!r}; "
             f'set it to {needs[wrong[0]]}'
         )
-
-
-def _shown(sample: Any, shape: tuple[int, int]) -> tuple[float, float]:
-    """How much of the batch's height and width (H, W) is the sample's image, without padding."""
-    return sample.img_shape[0] / shape[0], sample.img_shape[1] / shape[1]
 
 
 def _size(batch_inputs: Tensor) -> tuple[int, int]:

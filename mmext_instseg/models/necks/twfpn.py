@@ -20,7 +20,8 @@ class TWFPN(PAFPN):
         C2 - 1x1 - + --- 3x3 - P2 ----------------N2
 
     The layers are those of mmdet's PAFPN, which goes up from the sums; here, as in PANet (Liu et al., 2018), each N is made from the N
-    below it. The way up starts as the identity (ours): N is P at first, a plain FPN, and what it adds is learned. N6 is FPN's extra level. Takes FPN's place in a config; N2 is P2.
+    below it. The way up starts as the identity (ours): N is P at first, a plain FPN, and what it adds is learned. N6 is FPN's extra
+    level. Takes FPN's place in a config; N2 is P2.
 
     Args:
         in_channels: channels of the backbone's outputs, each at twice the stride of the one before.
