@@ -124,9 +124,7 @@ def test_no_clip_at_all_and_no_file(tmp_path, tower):
         loaded(tower, tmp_path / 'other.pt')
     model = make(tower)
     model.arch = 'ViT-B-16'
-    with pytest.raises(
-        FileNotFoundError, match=r"no file 'no/ViT-B-16\.pt'.*Download OpenAI's ViT-B-16\.pt, or .*openai/clip-vit-base-patch16"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no file 'no/ViT\.pt'.*Download OpenAI's ViT-B-16\.pt, or .*openai/clip-vit-base-patch16"):
         model.load_weights('no/ViT.pt')
 
 
@@ -191,12 +189,9 @@ def test_a_missing_or_different_file_is_named(tmp_path, tower):
     write(tmp_path / 'clip.pt')
     write(tmp_path / 'other.pt', seed=3)
     path = str(tmp_path / 'epoch_1.pth')
-    digest = bytes(
-        checkpoint_of(Detector(loaded(tower, tmp_path / 'clip.pt', frozen=True)), Path(path))['tower.fingerprint'].tolist()
-    ).hex()
-    with pytest.raises(
-        ValueError, match=rf"frozen weights, which aren't in it .*\(fingerprint {digest[:12]}\); none is named.*weights=PATH"
-    ):
+    found = checkpoint_of(Detector(loaded(tower, tmp_path / 'clip.pt', frozen=True)), Path(path))['tower.fingerprint']
+    digest = bytes(found.tolist()).hex()[:12]
+    with pytest.raises(ValueError, match=rf"frozen weights, which aren't in it .*\(fingerprint {digest}\); none is named.*weights=PATH"):
         load_checkpoint(Detector(make(tower, frozen=True)), path)
     with pytest.raises(FileNotFoundError, match=r"there is no file '.*gone\.pt'. Expected is a local file of CLIP"):
         load_checkpoint(Detector(make(tower, frozen=True, weights=str(tmp_path / 'gone.pt'))), path)
