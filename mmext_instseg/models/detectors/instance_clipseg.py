@@ -48,7 +48,7 @@ class InstanceCLIPSeg(BaseDetector):
         text_encoder: phrases -> (P, D).
         neck: called with the backbone's outputs, the embedding and image index of each pair, and the grid of patches.
         codec: `BoxDistanceCodec`; also given to the heads named 'heatmap' and 'distance'.
-        heads: 'mask' (`mask_prob`) and those of the codec's maps: 'distance' and, with centres, 'heatmap'.
+        heads: 'mask' (`mask_prob`) and those of the codec's maps: 'distance' and, with centres, 'heatmap'; None is no head.
         test_cfg: arguments of `PhraseSettings`.
 
     Raises:
@@ -61,7 +61,7 @@ class InstanceCLIPSeg(BaseDetector):
         text_encoder: dict,
         neck: dict,
         codec: dict,
-        heads: dict[str, dict],
+        heads: dict[str, dict | None],
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
@@ -69,6 +69,7 @@ class InstanceCLIPSeg(BaseDetector):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.codec: BaseCodec = TASK_UTILS.build(codec)
+        heads = {name: head for name, head in heads.items() if head is not None}
         if lacking := {'mask', *self.codec.channels} - set(heads):
             raise ValueError(f'InstanceCLIPSeg.heads lacks {sorted(lacking)}; it has {sorted(heads)}')
         self.backbone = MODELS.build(backbone)

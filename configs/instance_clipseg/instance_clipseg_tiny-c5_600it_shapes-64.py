@@ -1,0 +1,17 @@
+# The learning table, C5: 64x64 scenes, 600 iterations; four stages as in the paper, so the maps are twice the image's size.
+_base_ = './instance_clipseg_tiny_shapes.py'
+size = (64, 64)
+max_iters = 600
+model = dict(
+    backbone=dict(arch=dict(image_size=64)),
+    neck=dict(stage_channels=(64, 32, 32, 32)),
+)
+train_dataloader = dict(dataset=dict(size=size))
+val_dataloader = dict(dataset=dict(size=size))
+test_dataloader = dict(dataset=dict(size=size))
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', T_max=max_iters, eta_min_ratio=0.01, by_epoch=False, begin=0, end=max_iters),
+]
+default_hooks = dict(checkpoint=dict(interval=max_iters))
