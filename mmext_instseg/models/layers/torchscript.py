@@ -52,6 +52,11 @@ def read_torchscript(path: str) -> dict[str, Tensor]:
 class _Module:
     """Stands for any module of the archive; its attributes are in `__dict__`."""
 
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise pickle.UnpicklingError('a module of the TorchScript archive restores itself by a program of its own')
+        vars(self).update(state)
+
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
