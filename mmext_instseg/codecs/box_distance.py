@@ -39,11 +39,11 @@ class BoxDistanceCodec(BaseCodec):
     `max_candidates` bins with most votes are thinned out by matrix NMS (Gaussian, sigma 2); of those that keep `nms_threshold` the
     `max_instances` with most votes stay. A foreground pixel joins the one that has the highest IoU with its own box, none where all are 0.
     Score: its sum over these pixels, divided by the number of foreground pixels in the box, so that a few stray pixels that agree with each
-    other count little. `decode(encode(x)) == x` for at most `max_instances` objects where no two boxes have an IoU above 0.588, which
-    exp(-2 IoU^2) = 0.5 gives: concentric objects of other sizes are told apart, those of almost equal boxes aren't.
+    other count little. `decode(encode(x)) == x` for at most `max_instances` (and `max_candidates`) objects where no two boxes have an IoU
+    above 0.588, which exp(-2 IoU^2) = 0.5 gives: concentric objects of other sizes are told apart, those of almost equal boxes aren't.
 
     Both for objects of at least `min_area` pixels, and `min_votes`. Elsewhere objects merge, but none is split and, where these two are 1
-    and there are fewer objects than `max_instances`, no pixel is lost. The result for an image doesn't depend on the others of the batch.
+    and there are no more objects than that, no pixel is lost. The result for an image doesn't depend on the others of the batch.
 
     Time: M log M for bins; M times the peaks or clusters in the pixel's own image; N^2 in each image for NMS. Memory: 150 bytes * M, 30
     bytes * B H W, and 40 bytes * 2^16 pairs of pixel and peak, on a GPU 2^24. M, N and 4 B numbers are read back.

@@ -90,7 +90,8 @@ def test_the_best_row_is_that_of_the_own_image(seed, sizes, pairs):
 def test_rooms_are_not_exceeded():
     pieces = list(box_clusters._pieces([5, 0, 100, 7, 3, 3], [0, 4, 10, 0, 2, 1], room=200))
     covered = [pixel for part, _ in pieces for pixel in range(part.start, part.stop)]
-    assert covered == list(range(5, 118)) and all((part.stop - part.start) * width <= 200 for part, width in pieces)
+    assert covered == [*range(5, 105), *range(112, 118)]  # images without rows have nothing to join
+    assert all((part.stop - part.start) * width <= 200 for part, width in pieces)
     assert list(box_clusters._pieces([4], [9], room=1)) == [(slice(k, k + 1), 9) for k in range(4)]
     assert list(box_clusters._pieces([4, 0], [0, 3], room=9)) == []
 
