@@ -1,0 +1,103 @@
+"""The tiny config, untrained: what it finds is noise, how it is asked and answers is not."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+
+from mmext_instseg.inference import TextQueryInferencer
+from mmext_instseg.registry import MODELS
+
+CONFIG = Path(__file__).parents[2] / 'configs' / 'instance_clipseg' / 'instance_clipseg_tiny_shapes.py'
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model.init_weights()
+    path = tmp_path_factory.mktemp('weights') / 'untrained.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('object',)))), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def find(weights) -> TextQueryInferencer:
+    config = Config.fromfile(CONFIG)
+    config.model.test_cfg.mask_threshold = 0.45
+    return TextQueryInferencer(config, weights, score_threshold=0.0, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+
+
+def test_a_result_for_each_phrase(find, image):
+    results = find(image, ['a dog', 'red cup'])
+    assert [one.phrase for one in results] == ['a dog', 'red cup']
+    for one in results:
+        assert one.masks.shape == (len(one), 128, 128) and one.boxes.shape == (len(one), 4) and one.union.shape == (128, 128)
+        assert one.masks.dtype == one.union.dtype == torch.bool
+        assert (one.scores.diff() <= 0).all()
+        assert torch.equal(one.instances.masks(), one.masks) and torch.equal(one.instances.boxes, one.boxes)
+    (alone,) = find(image, 'red cup')
+    torch.testing.assert_close(alone.scores, results[1].scores)
+
+
+def test_files_and_batches(find, image, tmp_path):
+    path = tmp_path / 'ö.png'
+    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+    one, two = find([path, image], ['a dog', 'a cat'])
+    assert [len(results) for results in (one, two)] == [2, 2]
+    for first, second in zip(one, two, strict=True):
+        torch.testing.assert_close(first.scores, second.scores)
+        assert torch.equal(first.union, second.union)
+    assert find([], 'a dog') == []
+
+
+def test_weak_instances_are_left_out(find, image, monkeypatch):
+    everything = find(image, ['a dog'])[0]
+    monkeypatch.setattr(find, 'score_threshold', 1.1)
+    assert len(everything) > 0 == len(find(image, ['a dog'])[0])
+
+
+@pytest.mark.parametrize(
+    ('phrase', 'message'),
+    [
+        ('', 'a phrase is empty'),
+        ('two\nlines', r'control character U\+000A at place 3'),
+        ('a\0b', r'control character U\+0000'),
+        ('x' * 10**6, 'at most 1000 characters'),
+        ('word ' * 90, 'tokens with its start and end'),
+    ],
+)
+def test_what_is_no_phrase_is_refused(find, image, phrase, message):
+    with pytest.raises(ValueError, match=message):
+        find(image, ['a dog', phrase])
+
+
+@pytest.mark.parametrize('phrase', ['красная чашка', 'كوب أحمر', '🐶', 'a "quoted" <b>dog</b>'])
+def test_any_script_is_a_phrase(find, image, phrase):
+    assert find(image, [phrase])[0].phrase == phrase
+
+
+def test_errors_say_what_to_do(find, image, tmp_path):
+    with pytest.raises(ValueError, match='no phrase; name what is to be found'):
+        find(image, [])
+    with pytest.raises(ValueError, match='is not a file'):
+        find(tmp_path / 'missing.png', 'a dog')
+    with pytest.raises(ValueError, match='is not a file; give the weights'):
+        TextQueryInferencer(CONFIG, tmp_path / 'missing.pth')
+
+
+def test_mmdets_own_inferencer_takes_texts(weights, image):
+    inferencer = DetInferencer(str(CONFIG), str(weights), device='cpu', show_progress=False)
+    found = inferencer([image, image], texts='a dog', return_datasamples=True, no_save_vis=True)
+    for sample in found['predictions']:
+        assert sample.text == 'a dog' and sample.pred_phrase_masks.data.shape == (1, 128, 128)
+        assert set(sample.pred_instances.label_names) <= {'a dog'}
