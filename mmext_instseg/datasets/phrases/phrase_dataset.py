@@ -38,6 +38,7 @@ class PhraseDataset(BaseDetDataset):
 
     Args:
         ann_file: annotations.
+        data_prefix: `img`, the folder of the images below `data_root`.
         templates: texts with one '{}', for training; 'a' before it becomes 'an' where it should.
         negative_prob: share of training samples with a negative phrase, if the image has one (methods: 0.2, as CLIPSeg).
         **kwargs: as mmdet's `BaseDetDataset`; `filter_cfg=dict(min_size=32)` leaves out small images in training.
@@ -48,12 +49,19 @@ class PhraseDataset(BaseDetDataset):
 
     METAINFO = {'classes': ('object',), 'palette': None}
 
-    def __init__(self, ann_file: str = '', templates: Sequence[str] = TEMPLATES, negative_prob: float = 0.2, **kwargs) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        data_prefix: dict = dict(img=''),
+        templates: Sequence[str] = TEMPLATES,
+        negative_prob: float = 0.2,
+        **kwargs,
+    ) -> None:
         self.templates = check_templates(templates)
         if not 0 <= negative_prob <= 1:
             raise ValueError(f'negative_prob is a share of the samples, 0 to 1, not {negative_prob!r}')
         self.negative_prob = negative_prob
-        super().__init__(ann_file=ann_file, **kwargs)
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
     def read_images(self) -> Iterator[PhraseImage]:
         """The images of the annotation file."""
