@@ -17,7 +17,7 @@ import mmext_instseg  # noqa: F401
 from mmext_instseg.models.backbones import DINOv2ViT
 from mmext_instseg.models.backbones.dinov2_keys import sizes, to_timm
 from mmext_instseg.models.backbones.dinov2_vit import ARCHS
-from mmext_instseg.models.backbones.local_weights import read_state
+from mmext_instseg.models.layers.local_weights import read_state
 
 
 def convert(source: Path, target: Path) -> list[str]:

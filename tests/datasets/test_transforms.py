@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Pad
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
@@ -169,6 +170,12 @@ def test_pack_everything():
     assert len(sample.gt_instance_map) == 2 and 'masks' not in sample.gt_instances and sample.gt_instances.labels.tolist() == [0, 1]
     assert sample.gt_sem_seg.sem_seg.shape == (1, 5, 6)
     assert sample.gt_depth_map.data.shape == (1, 5, 6) and sample.gt_depth_map.data.dtype == torch.float32
+
+
+def test_pack_refuses_an_image_that_pad_has_enlarged():
+    results = Pad(size=(8, 8))(dict(img=np.zeros((4, 6, 3), np.uint8), img_path='a.png'))
+    with pytest.raises(ValueError, match=r'a\.png: leave Pad out of the pipeline'):
+        PackDenseInputs()(results)
 
 
 @pytest.mark.parametrize('key', ['gt_seg_map', 'gt_depth_map'])

@@ -46,7 +46,7 @@ def test_a_result_for_each_phrase(find, image):
         assert (one.scores.diff() <= 0).all()
         assert torch.equal(one.instances.masks(), one.masks) and torch.equal(one.instances.boxes, one.boxes)
     (alone,) = find(image, 'red cup')
-    torch.testing.assert_close(alone.scores, results[1].scores)
+    assert torch.equal(alone.union, results[1].union) and len(alone) >= len(results[1]), 'the limit is one of the image'
 
 
 def test_files_and_batches(find, image, tmp_path):

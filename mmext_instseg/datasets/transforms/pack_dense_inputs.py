@@ -45,8 +45,14 @@ class PackDenseInputs(PackDetInputs):
         """Returns {'inputs': (C, H, W) tensor of the image's dtype, 'data_samples': `DetDataSample`}.
 
         Raises:
-            ValueError: a dense target of another size than the image, or depth that a flip or crop left behind; names the image.
+            ValueError: a dense target of another size than the image, or depth that a flip or crop left behind; an image that `Pad` has
+                enlarged, which then passes for its whole; names the image.
         """
+        if 'pad_shape' in results:
+            raise ValueError(
+                f'{results.get("img_path")}: leave Pad out of the pipeline, it hides where the image ends; DenseDataPreprocessor pads the '
+                'batch by its pad_size_divisor'
+            )
         for key in ('gt_instance_map', 'gt_seg_map', 'gt_depth_map'):
             if key in results and 'img' in results and tuple(results[key].shape) != results['img'].shape[:2]:
                 raise ValueError(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..layers import Mish, PositionAttention
-from .local_weights import LocalWeights, split_init_cfg
+from ..layers.local_weights import LocalWeights, split_init_cfg
 
 # timm's names -> mmpretrain's
 TIMM_NAMES = (

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...registry import MODELS
 from .dinov2_keys import to_timm
-from .local_weights import LocalWeights, split_init_cfg
+from ..layers.local_weights import LocalWeights, split_init_cfg
 
 ARCHS: dict[str, dict] = {
     'small': dict(embed_dim=384, depth=12, num_heads=6),

@@ -8,7 +8,7 @@ from mmpretrain.models.backbones import VGG
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .local_weights import LocalWeights
+from ..layers.local_weights import LocalWeights
 
 
 class VGGEncoder(LocalWeights, VGG):
