@@ -33,7 +33,7 @@ class TrainingLog:
         unit: 'epoch' or 'iteration': what positions count.
         training, validation: metric -> (position, value), in order. A training's own values are the mean of each epoch's records, or the
             records of an iteration-based training; `train/x`, by `TrainMetricsHook`, is x in training; `val_x`, by `ValidationLossHook`,
-            x in validation. What isn't finite is left out.
+            x in validation.
     """
 
     name: str
@@ -104,7 +104,7 @@ def _fill(log: TrainingLog, rows: list[dict]) -> None:
     for row in rows:
         at = row['iter' if log.unit == 'iteration' else 'epoch']
         for key, value in row.items():
-            if key in _POSITIONS or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if key in _POSITIONS or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             part, colon, metric = key.partition(':')
             values[(part, metric) if colon else ('training', key.removeprefix('train/'))][at].append(value)
@@ -131,10 +131,11 @@ def choose_metrics(logs: Sequence[TrainingLog], patterns: Sequence[str] = ()) ->
     return list(dict.fromkeys(chosen)) or names
 
 
-def best_point(points: Points, metric: str) -> tuple[float, float]:
-    """The first (position, value) with the lowest value of a loss or error, the highest of all else."""
+def best_point(points: Points, metric: str) -> tuple[float, float] | None:
+    """The first (position, value) with the lowest value of a loss or error, the highest of all else; None if nothing is finite."""
     lower = any(fnmatch.fnmatch(metric, pattern) for pattern in _LOWER)
-    return (min if lower else max)(points, key=lambda point: point[1])
+    finite = [point for point in points if math.isfinite(point[1])]
+    return (min if lower else max)(finite, key=lambda point: point[1], default=None)
 
 
 def log_rows(logs: Sequence[TrainingLog], metrics: Sequence[str], judge: str | None = None) -> list[list[str]]:
@@ -149,16 +150,18 @@ def log_rows(logs: Sequence[TrainingLog], metrics: Sequence[str], judge: str | N
     unit = logs[0].unit
     rows = [['run', 'metric', unit, 'training', 'validation', 'difference', 'best validation', f'best {unit}']]
     for log in logs:
-        if judge is not None and judge not in log.validation:
-            raise ValueError(f'{log.name} has no validation of {judge!r}; it has: {", ".join(log.validation) or "none"}')
-        every = log.validation or log.training
-        at = best_point(log.validation[judge], judge)[0] if judge else max(points[-1][0] for points in every.values())
+        at = max(points[-1][0] for points in (log.validation or log.training).values())
+        if judge is not None:
+            best = best_point(log.validation.get(judge, []), judge)
+            if best is None:
+                raise ValueError(f'{log.name} has no validation of {judge!r}; it has: {", ".join(log.validation) or "none"}')
+            at = best[0]
         for metric in metrics:
             training, validation = (_value_at(part.get(metric, []), at) for part in (log.training, log.validation))
             if training is None and validation is None:
                 continue
             difference = None if training is None or validation is None else training - validation
-            place, value = best_point(log.validation[metric], metric) if metric in log.validation else (None, None)
+            place, value = best_point(log.validation.get(metric, []), metric) or (None, None)
             rows.append([log.name, metric, *map(_text, (at, training, validation, difference, value, place))])
     return rows
 

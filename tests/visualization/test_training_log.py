@@ -80,8 +80,16 @@ def test_a_resumed_training_is_one(tmp_path):
 
 
 def test_what_is_no_number_is_left_out(tmp_path):
-    log = read_training_log(write(tmp_path, {'a': math.nan, 'b': 'text', 'c': True, 'd': 1, 'iter': 1, 'step': 1}), 'run')
+    log = read_training_log(write(tmp_path, {'a': None, 'b': 'text', 'c': True, 'd': 1, 'iter': 1, 'step': 1}), 'run')
     assert log.metrics == ['d']
+
+
+def test_nothing_stands_in_for_an_undefined_value(tmp_path):
+    """A class that is never found has no precision."""
+    rows = [{'precision': value, 'step': step} for step, value in ((1, 0.5), (2, math.nan))]
+    log = read_training_log(write(tmp_path, *rows), 'run')
+    assert log_rows([log], ['precision'])[1:] == [['run', 'precision', '2', '', 'nan', '', '0.5', '1']]
+    assert best_point([(1, math.nan), (2, math.inf)], 'precision') is None
 
 
 def test_bad_files_are_named(tmp_path):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...registry import MODELS
-from .dinov2_keys import to_timm
 from ..layers.local_weights import LocalWeights, split_init_cfg
+from .dinov2_keys import to_timm
 
 ARCHS: dict[str, dict] = {
     'small': dict(embed_dim=384, depth=12, num_heads=6),
