@@ -43,6 +43,11 @@ def without_weights(model: ConfigDict) -> ConfigDict:
 def as_toy(model: ConfigDict) -> ConfigDict:
     """Without weights; a ViT of four narrow blocks; a SOLOv2 as narrow as its normalisation allows, with few cells."""
     model = without_weights(model)
+    if model.type == 'InstanceCLIPSeg':
+        side = model.backbone.arch.patch_size if isinstance(model.backbone.arch, dict) else 16
+        model.backbone.update(arch=dict(width=16, layers=10, patch_size=side, image_size=64, head_width=8), frozen=False, weights=None)
+        model.text_encoder.update(arch=dict(embed_dim=8, width=16, heads=2, layers=1), frozen=False, weights=None)
+        model.neck.update(in_channels=[16] * 3, condition_channels=8)
     if model.backbone.type in TOY_VITS:
         model.backbone.update(TOY_VITS[model.backbone.type])
         model.neck.update(in_channels=[16] * 4, channels=16)
@@ -84,7 +89,9 @@ def samples(num: int, num_things: int) -> list[DetDataSample]:
     made = []
     for k in range(num):
         sample = DetDataSample(
-            metainfo=dict(img_shape=SHAPE, ori_shape=(80, 120), batch_input_shape=SHAPE, img_id=k, scale_factor=(0.8, 0.8))
+            metainfo=dict(
+                img_shape=SHAPE, ori_shape=(80, 120), batch_input_shape=SHAPE, img_id=k, scale_factor=(0.8, 0.8), text='a dog'
+            )
         )
         ids = torch.zeros(SHAPE, dtype=torch.int32)
         ids[8:24, 8:40], ids[30:60, 50:90] = 1, 2
@@ -139,7 +146,10 @@ def test_loss_and_prediction(path, tmp_path):
         semantic.priority = str(tmp_path / 'class_priority.json')
         write_class_priority(semantic.priority, dict.fromkeys(names[: semantic.num_things_classes], 1))
     model = MODELS.build(as_toy(config.model))
-    heads = model.heads if hasattr(model, 'heads') else dict(semantic=model.mask_head)
+    if hasattr(model, 'roi_head'):
+        heads = dict(semantic=model.roi_head.mask_head)
+    else:
+        heads = model.heads if hasattr(model, 'heads') else dict(semantic=model.mask_head)
     num_things = 2
     if 'semantic' in heads:
         head = heads['semantic']
