@@ -9,7 +9,7 @@ model = dict(
     backbone=dict(base_channels=width, dropout=0.0, bottleneck_dropout=0.0),
     codec=codec,
     heads=dict(
-        instance=dict(in_channels=width, num_convs=1, channels=32, loss_weight=1.0),
+        instance=dict(in_channels=width, num_convs=1, channels=32, loss_weight=3.0),
         semantic=dict(in_channels=width, num_convs=1, channels=32, boundary_weight=2.0),
     ),
     test_cfg=dict(panoptic=False, max_per_image=100),
