@@ -20,6 +20,6 @@ done
 # shellcheck source=tools/setup_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh" "${environment[@]:-}"  # an empty argument: else it would see ours
 cd "$MMEXT_ROOT"
-# Spinning threads of one process would slow down another's.
-export OMP_WAIT_POLICY=passive
-exec "$PYTHON" -m pytest "$@"
+# A process a core, each with one thread; spinning threads of one would slow down another's.
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1
+exec "$PYTHON" -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal "$@"

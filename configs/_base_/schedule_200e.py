@@ -19,6 +19,7 @@ param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=Tru
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best='val_loss', rule='less'))
 custom_hooks = [
     dict(type='ValidationLossHook'),
+    dict(type='TrainMetricsHook', evaluator=[dict(type='SemanticScores')]),
     dict(type='EarlyStoppingHook', monitor='val_loss', rule='less', min_delta=1e-5, patience=patience, strict=True),
     dict(type='RestoreBestHook'),
 ]

@@ -7,11 +7,17 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 CONFIGS = [
-    Path(__file__).resolve().parents[2] / 'configs' / name / f'{name}_tiny_shapes.py' for name in ('aml_solov2', 'dcme', 'pe_centroid')
+    Path(__file__).resolve().parents[2] / 'configs' / name / f'{name}_tiny_shapes.py'
+    for name in ('aml_solov2', 'dcme', 'embedding_unet', 'pe_centroid')
 ]
 # Eight scenes in which all centres lie at least 6 pixels apart, so that a centre-based representation can tell the objects apart.
 SCENES = dict(seed=86, num_images=8)
-ITERATIONS = {'aml_solov2_tiny_shapes': 400, 'dcme_tiny_shapes': 600, 'pe_centroid_tiny_shapes': 750}
+ITERATIONS = {
+    'aml_solov2_tiny_shapes': 400,
+    'dcme_tiny_shapes': 600,
+    'embedding_unet_tiny_shapes': 600,
+    'pe_centroid_tiny_shapes': 750,
+}
 
 
 def overfitting(path: Path, folder: Path) -> Config:
