@@ -89,9 +89,7 @@ def samples(num: int, num_things: int) -> list[DetDataSample]:
     made = []
     for k in range(num):
         sample = DetDataSample(
-            metainfo=dict(
-                img_shape=SHAPE, ori_shape=(80, 120), batch_input_shape=SHAPE, img_id=k, scale_factor=(0.8, 0.8), text='a dog'
-            )
+            metainfo=dict(img_shape=SHAPE, ori_shape=(80, 120), batch_input_shape=SHAPE, img_id=k, scale_factor=(0.8, 0.8), text='a dog')
         )
         ids = torch.zeros(SHAPE, dtype=torch.int32)
         ids[8:24, 8:40], ids[30:60, 50:90] = 1, 2
