@@ -22,6 +22,27 @@ def real_data() -> Path:
     return pytest.skip(message)
 
 
+@pytest.fixture(scope='session')
+def untrained_text_model(tmp_path_factory) -> tuple[Path, Path]:
+    """The tiny config of InstanceCLIPSeg, on a few scenes of its own, and untrained weights."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    from mmext_instseg.registry import MODELS
+
+    folder = tmp_path_factory.mktemp('untrained_text_model')
+    base = ROOT / 'configs' / 'instance_clipseg' / 'instance_clipseg_tiny_shapes.py'
+    few = f"_base_ = '{base}'\ntest_dataloader = dict(dataset=dict(data_root='{folder}', num_images=1))\n"
+    (folder / 'tiny.py').write_text(few)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(Config.fromfile(base).model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('object',)))), folder / 'untrained.pth')
+    return folder / 'tiny.py', folder / 'untrained.pth'
+
+
 @pytest.fixture(autouse=True)
 def mmdet_scope():
     """Resolves plain names as a config with default_scope='mmdet' does."""

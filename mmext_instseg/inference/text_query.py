@@ -16,7 +16,7 @@ from torch import Tensor
 from ..models.detectors import InstanceCLIPSeg
 from ..ops import check_phrase
 from ..structures import InstanceMap
-from .tiled import array_pipeline, read_image
+from .tiled import array_pipeline, as_array
 
 Image = str | Path | np.ndarray
 
@@ -45,9 +45,10 @@ class PhraseResult:
     @property
     def instances(self) -> InstanceMap:
         """The instances as a map; they don't overlap."""
-        ids = self.masks.long() * torch.arange(1, len(self) + 1).view(-1, 1, 1)
-        labels = torch.zeros(len(self), dtype=torch.int64)
-        return InstanceMap.from_ids(ids.sum(dim=0), labels, self.scores)
+        ids = torch.zeros(self.union.shape, dtype=torch.int32)
+        for number, mask in enumerate(self.masks, start=1):
+            ids[mask] = number
+        return InstanceMap.from_ids(ids, torch.zeros(len(self), dtype=torch.int64), self.scores)
 
 
 class TextQueryInferencer:
@@ -106,7 +107,7 @@ class TextQueryInferencer:
     def _predict(self, images: list[Image], phrases: tuple[str, ...]) -> list[list[PhraseResult]]:
         if not images:
             return []
-        arrays = [read_image(image) if isinstance(image, (str, Path)) else image for image in images]
+        arrays = [as_array(image) for image in images]
         packed = [self.pipeline(dict(img=array, img_id=index, text=phrases)) for index, array in enumerate(arrays)]
         return [self._results(sample, phrases) for sample in self.model.test_step(pseudo_collate(packed))]
 

@@ -98,9 +98,7 @@ class TiledInferencer:
         Raises:
             ValueError: an image that can't be read or of another shape; a model without instance masks.
         """
-        image = read_image(image) if isinstance(image, str | Path) else image
-        if len(image.shape) != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f'an image is (H, W, 3) uint8, not {tuple(image.shape)} {image.dtype}')
+        image = as_array(image)
         grid = TileGrid(tuple(image.shape[:2]), self.tile, self.overlap)
         return stitch_tiles(self._predict(image, grid, progress), grid, self.agreement)
 
@@ -139,6 +137,18 @@ def image_steps(cfg: Config) -> list[dict]:
     """The steps of a config's test pipeline that need no annotations, a copy; the first one loads the image."""
     load, *steps = copy.deepcopy(get_test_pipeline_cfg(cfg))
     return [load, *(step for step in steps if not step['type'].rsplit('.', 1)[-1].startswith(_ANNOTATIONS))]
+
+
+def as_array(image: str | Path | np.ndarray) -> np.ndarray:
+    """The image of a file, or the array itself.
+
+    Raises:
+        ValueError: as `read_image`; an array that isn't (H, W, 3) uint8.
+    """
+    image = read_image(image) if isinstance(image, str | Path) else image
+    if len(image.shape) != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f'an image is (H, W, 3) uint8, not {tuple(image.shape)} {image.dtype}')
+    return image
 
 
 def read_image(path: str | Path) -> np.ndarray:

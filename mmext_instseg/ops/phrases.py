@@ -12,7 +12,7 @@ def check_phrase(phrase: str) -> str:
 
     Raises:
         TypeError: not a string.
-        ValueError: empty or blank; more than 1000 characters; a control character, among them NUL, tab and line ends; half of a
+        ValueError: empty or blank; more than 1000 characters; a control character, among them NUL, tab and every line end; half of a
             surrogate pair, which no encoding has.
     """
     if not isinstance(phrase, str):
@@ -22,7 +22,7 @@ def check_phrase(phrase: str) -> str:
     if not phrase.strip():
         raise ValueError(f'a phrase is empty: {quote_phrase(phrase)}; name what is to be found, such as "a red cup"')
     for place, character in enumerate(phrase):
-        if unicodedata.category(character) in ('Cc', 'Cs'):
+        if unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp'):
             raise ValueError(f'a phrase has the control character U+{ord(character):04X} at place {place}: {quote_phrase(phrase)}')
     return phrase
 

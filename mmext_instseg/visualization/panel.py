@@ -133,7 +133,7 @@ def _write_columns(path: str | os.PathLike, shape: tuple[int, int], columns: lis
     for axes, show in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
         show(axes)
     if title:
-        figure.suptitle(title, fontsize=8, x=0.005, ha='left')
+        figure.suptitle(title, fontsize=8, x=0.005, ha='left', parse_math=False)  # a file name or phrase may hold dollars
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=_DPI, facecolor='white')

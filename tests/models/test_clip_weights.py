@@ -201,6 +201,19 @@ def test_a_missing_or_different_file_is_named(tmp_path, tower):
 
 
 @BOTH
+def test_a_checkpoint_that_says_nothing_of_the_tower_leaves_it_with_its_file(tmp_path, tower):
+    write(tmp_path / 'clip.pt')
+    source = Detector(loaded(tower, tmp_path / 'clip.pt', frozen=True))
+    rest = {key: value for key, value in source.state_dict().items() if not key.startswith('tower.')}
+    torch.save(rest, tmp_path / 'neck.pth')
+    model = Detector(make(tower, 7, frozen=True, weights=str(tmp_path / 'clip.pt')))
+    load_checkpoint(model, str(tmp_path / 'neck.pth'))
+    assert torch.equal(outputs(tower, model.tower), outputs(tower, source.tower))
+    with pytest.raises(FileNotFoundError, match=r'gone\.pt'):
+        load_checkpoint(Detector(make(tower, frozen=True, weights=str(tmp_path / 'gone.pt'))), str(tmp_path / 'neck.pth'))
+
+
+@BOTH
 def test_weights_of_no_file_stay_in_checkpoints(tmp_path, tower):
     """Of a tower frozen as it is, or one that a checkpoint brought."""
     random = Detector(make(tower, frozen=True))

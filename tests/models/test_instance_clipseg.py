@@ -110,8 +110,8 @@ def test_true_maps_give_the_truth_of_each_phrase(monkeypatch):
     assert {tuple(box) for box in pred.bboxes.tolist()} == {(6, 4, 22, 20), (30, 30, 50, 60)}
     assert torch.equal(pred.masks[pred.labels == 2][0], ids == 2)
     assert torch.equal(found.pred_phrase_masks.data, torch.stack([ids > 0, ids > 2, ids == 2]))
-    model.test_settings.max_per_image = 1
-    assert len(model.predict(images(), [both])[0].pred_instances) == 1
+    model.test_settings.max_per_phrase = 1
+    assert model.predict(images(), [both])[0].pred_instances.labels.tolist() == [0, 2], 'the best of each phrase'
 
 
 def test_padding_is_cut_and_results_have_the_original_size(monkeypatch):

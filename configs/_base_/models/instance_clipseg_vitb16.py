@@ -22,5 +22,5 @@ model = dict(
         heatmap=dict(type='CenterHeatmapHead', in_channels=32, in_index=0, num_convs=0),
         distance=dict(type='DistanceMapHead', in_channels=32, in_index=0, num_convs=0),
     ),
-    test_cfg=dict(mask_threshold=0.5, max_per_image=100, chunk=16),
+    test_cfg=dict(mask_threshold=0.5, max_per_phrase=200, chunk=16),
 )

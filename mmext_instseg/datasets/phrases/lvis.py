@@ -21,8 +21,9 @@ class LVISPhraseDataset(PhraseDataset):
         dict(type='LVISPhraseDataset', data_root='data/coco/', ann_file='annotations/lvis_v1_train.json', data_prefix=dict(img=''), ...)
 
     Phrases come from `name` and `synonyms` ('bus_(vehicle)': 'bus'). One that two categories of an image share is left to neither, and
-    where a category has no other, its qualifier stays ('mouse (computer equipment)'). Negative phrases come from `neg_category_ids`: in
-    training each name or synonym, equally likely, in testing one a category; none that something in the image goes by.
+    where a category has no other, its qualifier stays ('mouse (computer equipment)'); without one it isn't asked for. Negative
+    phrases come from `neg_category_ids`: in training each name or synonym, equally likely, in testing one a category; none that
+    something in the image goes by.
 
     `not_exhaustive_category_ids` (ours): in training everything but the annotated instances is ignored for such a category; in testing
     it isn't asked for, since nobody knows the union of its instances.
@@ -85,7 +86,8 @@ class LVISPhraseDataset(PhraseDataset):
                 frame = [0, 0, width, 0, width, height, 0, height]
                 instances = [*instances, {'bbox': [0, 0, width, height], 'bbox_label': 0, 'ignore_flag': 1, 'mask': [frame]}]
             taken = {phrase for other in found if other != category for phrase in categories[other].cleaned}
-            positives.append((phrases.other_than(taken) or phrases.cleaned, instances))
+            if own := phrases.other_than(taken):
+                positives.append((own, instances))
         return positives
 
     def _negatives(self, found: dict[Any, list[dict]], absent: list, categories: Categories) -> tuple[str, ...]:

@@ -24,13 +24,13 @@ class PhraseSettings:
     Args:
         mask_threshold: a pixel is of what the phrase means where its probability is above this.
         score_threshold: instances below it are left out.
-        max_per_image: at most this many instances of all phrases of an image, the best ones.
+        max_per_phrase: at most this many instances of a phrase, the best ones; a phrase never costs another its instances.
         chunk: pairs of image and phrase that are decoded at a time, which bounds the memory.
     """
 
     mask_threshold: float = 0.5
     score_threshold: float = 0.0
-    max_per_image: int = 100
+    max_per_phrase: int = 200
     chunk: int = 16
 
 
@@ -114,7 +114,8 @@ class InstanceCLIPSeg(BaseDetector):
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, rescale: bool = True) -> list:
         """Data samples with `pred_instances` and `pred_phrase_masks`, at the original image size if `rescale`.
 
-        Memory: that of `chunk` pairs in decoder and codec, and H * W bytes for each phrase and each of `max_per_image` instances.
+        Memory: that of `chunk` pairs in decoder and codec; for each phrase of an image 5 bytes * H * W, until its last one is decoded, and
+        H * W bytes for each instance.
         """
         shape = _size(batch_inputs)
         phrases = [phrases_of(sample) for sample in batch_data_samples]
@@ -123,14 +124,16 @@ class InstanceCLIPSeg(BaseDetector):
         image = torch.arange(len(phrases), device=batch_inputs.device).repeat_interleave(numbers)
         owners = [sample for sample, one in zip(batch_data_samples, phrases, strict=True) for _ in one]
         feats = self.extract_feat(batch_inputs)
+        waiting = list(zip(batch_data_samples, phrases, strict=True))
         found: list[tuple[InstanceMap, Tensor]] = []
         for start in range(0, len(owners), self.test_settings.chunk):
             part = slice(start, start + self.test_settings.chunk)
             maps = self.maps_of(feats, condition[part], image[part], shape)
             found += self.instances_from_maps(maps, owners[part], shape, rescale)
-        pairs = iter(found)
-        for sample, one in zip(batch_data_samples, phrases, strict=True):
-            self._give(sample, one, [next(pairs) for _ in one])
+            while waiting and len(found) >= len(waiting[0][1]):
+                sample, own = waiting.pop(0)
+                self._give(sample, own, found[: len(own)])
+                del found[: len(own)]
         return batch_data_samples
 
     def maps_of(
@@ -168,12 +171,10 @@ class InstanceCLIPSeg(BaseDetector):
     def _give(self, sample: Any, phrases: tuple[str, ...], found: list[tuple[InstanceMap, Tensor]]) -> None:
         """Sets a sample's results from those of its phrases."""
         sample.pred_phrase_masks = PixelData(data=torch.stack([union for _, union in found]))
-        order = torch.cat([one.scores for one, _ in found]).argsort(descending=True, stable=True)
-        best = torch.zeros_like(order, dtype=torch.bool)
-        best[order[: self.test_settings.max_per_image]] = True
         chosen = []
-        for label, ((one, _), keep) in enumerate(zip(found, best.split([len(one) for one, _ in found]), strict=True)):
-            one = one.select(keep)  # before there is a mask of each
+        for label, (one, _) in enumerate(found):
+            rank = one.scores.argsort(descending=True, stable=True).argsort()
+            one = one.select(rank < self.test_settings.max_per_phrase)  # before there is a mask of each
             one.labels = torch.full_like(one.labels, label)
             chosen.append(to_pred_instances(one))
         joined = InstanceData.cat(chosen)

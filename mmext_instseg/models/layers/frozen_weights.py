@@ -63,6 +63,8 @@ class FrozenWeights(LocalWeights):
             state_dict.update({prefix + key: value.detach() for key, value in self.named_parameters()})
         elif any(prefix + key in state_dict for key, _ in self.named_parameters()):
             self._fingerprint = None
+        elif self.frozen and self._fingerprint is None and split_init_cfg(self.init_cfg)[0]:
+            self.load_files()  # a checkpoint without them
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _restore(self, theirs: bytes) -> None:
@@ -83,7 +85,8 @@ class FrozenWeights(LocalWeights):
             found = f'{files[-1]} holds others (fingerprint {_short(self._fingerprint)})'
         raise ValueError(
             f"{name}: the checkpoint was made with frozen weights, which aren't in it but in a file of their own (fingerprint "
-            f'{_short(theirs)}); {found}. Name that file, {name}(weights=PATH). {self._expected_file()}'
+            f'{_short(theirs)}); {found}. Name that file, {name}(weights=PATH), and build the same blocks '
+            f'(arch, taps). {self._expected_file()}'
         )
 
 
