@@ -72,6 +72,9 @@ def check_files(args: argparse.Namespace) -> None:
         if path.stem in named:
             raise ValueError(f'{named[path.stem]} and {path} would have results of the same name; give them to two runs')
         named[path.stem] = path
+    for path in args.images:
+        if not cv2.haveImageReader(str(path)):
+            raise ValueError(f'{path}: not an image that OpenCV can decode')
     paths = [result_file(args.out, kind, image) for image in args.images for kind in args.format]
     if there := [path for path in [*paths, *(picture_file(args.out, image) for image in args.images)] if path.exists()]:
         raise ValueError(f'{there[0]} is there already; move or delete it, or choose another folder with --out')
@@ -87,10 +90,14 @@ def draw(path: Path, image: np.ndarray, instances: InstanceMap) -> None:
         raise ValueError(f'{path} can not be written')
 
 
-def find(inferencer: TiledInferencer, args: argparse.Namespace) -> Iterator[tuple[Path, InstanceMap]]:
-    """Predicts and draws one image after the other."""
+def find(inferencer: TiledInferencer, args: argparse.Namespace, failed: list[str]) -> Iterator[tuple[Path, InstanceMap]]:
+    """Predicts and draws one image after the other; those that can't be read are added to `failed`, the others go on."""
     for path in args.images:
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except ValueError as error:
+            failed.append(str(error))
+            continue
         found = inferencer(image)
         draw(picture_file(args.out, path), image, found)
         print(f'{path}: {len(found)} objects')
@@ -104,11 +111,14 @@ def main() -> None:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options)
         inferencer = TiledInferencer(cfg, args.checkpoint, args.tile, args.overlap, args.batch_size, args.score, device=args.device)
-        found = find(inferencer, args)
+        failed: list[str] = []
+        found = find(inferencer, args, failed)
         written = save_results(found, inferencer.classes, args.out, args.format, args.transform, args.crs, args.tolerance)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(*written, *(picture_file(args.out, image) for image in args.images), sep='\n')
+    print(*written, *(path for image in args.images if (path := picture_file(args.out, image)).exists()), sep='\n')
+    if failed:
+        sys.exit(f'error: no results of {len(failed)} images: ' + '; '.join(failed))
 
 
 if __name__ == '__main__':

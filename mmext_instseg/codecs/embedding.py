@@ -27,7 +27,8 @@ class EmbeddingCodec(BaseCodec):
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
        `min_area`, up to four times in all: objects too small for the first sample or its min_samples. What is nearer lies between
-       objects. Border pixels further than delta_dist from all cores are no transitions and take part then.
+       objects. Border pixels further than delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions
+       and take part then.
     5. The other border pixels join the cluster of their nearest core within the highest eps.
     6. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
 
@@ -37,10 +38,11 @@ class EmbeddingCodec(BaseCodec):
     Score: compactness = 1 - mean distance of an instance's pixels to the mean of its cores / (delta_dist / 2), at least 0. Half of the
     distance that two means keep is where a pixel might as well be another's.
 
-    `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond.
-    Only the sample goes to the host. Time of an image: H W d, M (K + 256) d, n^2 d for the sample of n; K hardly shows below some
-    hundreds. Memory: 16 bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and
-    what `ops.nearest_core` takes.
+    `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond. Objects
+    whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Only the sample
+    goes to the host. Time of an image: H W d, M (K + 256) d, n^2 d for the sample of n; K hardly shows below some hundreds. Memory: 16
+    bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and what
+    `ops.nearest_core` takes.
 
     Args:
         dims: d.
@@ -171,7 +173,7 @@ class EmbeddingCodec(BaseCodec):
             nearest, distance = self.search(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
             waits = hidden[todo]
             owner[todo] = torch.where((distance <= eps) & ~waits, nearest, -1)
-            freed = waits & (nearest < 0)
+            freed = waits & (distance > self.delta_dist - self.delta_var)
             hidden[todo[freed]] = False
             between[todo] = distance <= self.limit
             afterwards = waits & ~freed & (distance <= self.limit)

@@ -124,6 +124,16 @@ def test_what_lies_between_objects_is_no_object():
     assert partition(found.ids) == partition(ids)
 
 
+@pytest.mark.parametrize('apart', [1.6, 1.9, 2.0, 3.0])
+def test_a_thin_object_inside_another_is_found(apart):
+    # All of its pixels are border pixels, no further from the other's cores than the means are apart.
+    ids = torch.ones(60, 60, dtype=torch.int64)
+    ids[28:30, 10:50] = 2
+    embedding = torch.where(ids == 2, apart, 0.0) * torch.eye(4)[0].view(4, 1, 1)
+    (found,) = EmbeddingCodec(dims=4).decode({'embedding': embedding[None]})
+    assert partition(found.ids) == partition(ids)
+
+
 def test_an_object_below_min_samples_is_found_afterwards():
     ids = torch.zeros(60, 60, dtype=torch.int64)
     ids[:50], ids[52:56, 10:15] = 1, 2

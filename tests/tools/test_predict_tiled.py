@@ -79,6 +79,16 @@ def test_errors_leave_nothing_behind(tool, untrained, photo, tmp_path):
         assert not out.exists()
 
 
+def test_a_damaged_image_costs_the_others_nothing(tool, untrained, photo, tmp_path):
+    config, weights, _ = untrained
+    damaged = tmp_path / 'damaged.png'
+    damaged.write_bytes(photo.read_bytes()[:300])
+    status, text = tool('predict_tiled.py', config, weights, damaged, photo, '--out', tmp_path / 'new', '--device', 'cpu')
+    assert status.startswith('error: no results of 1 images: ') and 'damaged.png' in status
+    assert len(json.loads((tmp_path / 'new' / 'coco.json').read_text())['images']) == 1
+    assert 'pictures/photo.png' in text and 'damaged.png' not in text
+
+
 def test_nothing_is_overwritten(tool, untrained, photo, tmp_path):
     (tmp_path / 'labelme').mkdir()
     (tmp_path / 'labelme/photo.json').write_text('mine')

@@ -16,7 +16,7 @@ model = dict(
     backbone=dict(type='EmbeddingUNet', num_levels=4),
     codec=codec,
     heads=dict(
-        instance=dict(type='EmbeddingHead', in_channels=64, in_index=-1, loss_weight=0.5),
+        instance=dict(type='EmbeddingHead', in_channels=64, in_index=-1, loss_instance=dict(type='DiscriminativeLoss'), loss_weight=0.5),
         semantic=dict(
             type='GridClassHead',
             in_channels=64,

@@ -12,14 +12,14 @@ _DRAWS = 100  # random splits of which the one with the evenest classes is taken
 
 
 def read_names(path: str | Path) -> list[str]:
-    """Names of a list file: a line each (empty lines and those from # on don't count), or a JSON list of strings.
+    """Names of a list file: a line each (empty lines and those that begin with # don't count), or a JSON list of strings.
 
     Raises:
         ValueError: missing, empty or of another kind; names the file.
     """
     try:
         text = Path(path).read_text(encoding='utf-8-sig')
-        names = json.loads(text) if Path(path).suffix == '.json' else [line.split('#')[0].strip() for line in text.splitlines()]
+        names = json.loads(text) if Path(path).suffix == '.json' else [line.strip() for line in text.splitlines()]
     except OSError as error:
         raise ValueError(
             f'{path}: can not be read ({error.strerror}); correct the path, or make lists with tools/labelme.py split'
@@ -28,7 +28,7 @@ def read_names(path: str | Path) -> list[str]:
         raise ValueError(f'{path}: neither text in UTF-8 nor JSON ({error}); write a name a line') from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f'{path}: not a JSON list of names; write ["frame_1", "frame_2"], one file for each split')
-    names = [name for name in names if name]
+    names = [name for name in names if name and not (Path(path).suffix != '.json' and name.startswith('#'))]
     if not names:
         raise ValueError(f'{path}: no name in it; list the images of the split')
     return names

@@ -24,7 +24,7 @@ class EmbeddingHead(DenseHead):
         num_convs: 3x3 convolutions before the 1x1 one.
 
     Raises:
-        ValueError: a codec of other maps, or of other `dims`.
+        ValueError: a codec of other maps, of other `dims`, or of other thresholds than the loss.
     """
 
     def __init__(
@@ -44,6 +44,10 @@ class EmbeddingHead(DenseHead):
         self.codec = built
         self.loss_instance = MODELS.build(loss_instance)
         self.loss_weight = loss_weight
+        for name in ('delta_var', 'delta_dist'):
+            theirs, ours = getattr(self.loss_instance, name, None), getattr(built, name)
+            if theirs not in (None, ours):
+                raise ValueError(f'EmbeddingHead: {name} is {theirs} in loss_instance and {ours} in the codec; give both the same')
 
     def loss_by_output(self, raw: Tensor, data_samples: list) -> dict[str, Tensor]:
         instances = [instance_map(sample, (raw.shape[-2], raw.shape[-1]), raw.device) for sample in data_samples]
