@@ -47,7 +47,7 @@ class SemanticScores(BaseMetric):
                     f'{sample.get("img_path")}: SemanticScores needs test_cfg.semantic=True or masks of instances, and annotations and '
                     'GenerateInstanceMap in the test pipeline'
                 )
-            truth = true_labels(sample, num - 1, tuple(predicted.shape)).to(predicted.device)
+            truth = true_labels(sample, num - 1, (predicted.shape[0], predicted.shape[1])).to(predicted.device)
             known = truth >= 0
             self.results.append(torch.bincount(truth[known] * num + predicted[known], minlength=num * num).view(num, num).cpu())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -69,14 +69,14 @@ class InstanceCLIPSeg(BaseDetector):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.codec: BaseCodec = TASK_UTILS.build(codec)
-        heads = {name: head for name, head in heads.items() if head is not None}
-        if lacking := {'mask', *self.codec.channels} - set(heads):
-            raise ValueError(f'InstanceCLIPSeg.heads lacks {sorted(lacking)}; it has {sorted(heads)}')
+        present = {name: head for name, head in heads.items() if head is not None}
+        if lacking := {'mask', *self.codec.channels} - set(present):
+            raise ValueError(f'InstanceCLIPSeg.heads lacks {sorted(lacking)}; it has {sorted(present)}')
         self.backbone = MODELS.build(backbone)
         self.text_encoder = MODELS.build(text_encoder)
         self.neck = MODELS.build(neck)
         extra = {'heatmap': dict(codec=codec), 'distance': dict(codec=codec)}
-        self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
+        self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in present.items()})
         self.train_cfg = train_cfg
         self.test_settings = PhraseSettings(**(test_cfg or {}))
 
@@ -161,11 +161,12 @@ class InstanceCLIPSeg(BaseDetector):
         found = []
         for one, prob, sample, part in zip(groups, probability, samples, parts, strict=True):
             y, x = (one.ids > 0).nonzero(as_tuple=True)
-            one.scores = one.scores * segment_mean(prob[y, x][:, None], one.ids[y, x].long() - 1, len(one))[:, 0]
+            score = cast(Tensor, one.scores) * segment_mean(prob[y, x][:, None], one.ids[y, x].long() - 1, len(one))[:, 0]
+            one.scores = score
             size = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
             union = sample_bilinear(prob, size, part) > threshold
             one = one.enlarge(size, part, union)
-            found.append((one.select((one.areas > 0) & (one.scores >= self.test_settings.score_threshold)), union))
+            found.append((one.select((one.areas > 0) & (score >= self.test_settings.score_threshold)), union))
         return found
 
     def _give(self, sample: Any, phrases: tuple[str, ...], found: list[tuple[InstanceMap, Tensor]]) -> None:
@@ -173,7 +174,7 @@ class InstanceCLIPSeg(BaseDetector):
         sample.pred_phrase_masks = PixelData(data=torch.stack([union for _, union in found]))
         chosen = []
         for label, (one, _) in enumerate(found):
-            rank = one.scores.argsort(descending=True, stable=True).argsort()
+            rank = cast(Tensor, one.scores).argsort(descending=True, stable=True).argsort()
             one = one.select(rank < self.test_settings.max_per_phrase)  # before there is a mask of each
             one.labels = torch.full_like(one.labels, label)
             chosen.append(to_pred_instances(one))
