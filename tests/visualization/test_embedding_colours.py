@@ -70,7 +70,7 @@ def test_strays_do_not_set_the_range():
 
 
 def test_odd_contents():
-    embedding = torch.randn(2, 4, 5)
+    embedding = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
     nothing = torch.zeros(4, 5, dtype=torch.bool)
     assert (embedding_colours(embedding, nothing) == 255).all()
     one = nothing.clone()
@@ -80,4 +80,4 @@ def test_odd_contents():
     embedding[0, 0, 0], embedding[1, 1, 1] = float('nan'), float('inf')
     picture = embedding_colours(embedding.half(), ~nothing)
     assert picture[0, 0].tolist() == picture[1, 1].tolist() == [150, 150, 150]
-    assert picture[..., 0].min() == 0 and (picture[2:, :, 2] == 128).all(), 'two channels have no third component'
+    assert picture[..., :2].min() == 0 and (picture[2:, :, 2] == 128).all(), 'two channels have no third component'
