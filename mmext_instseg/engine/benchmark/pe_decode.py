@@ -61,7 +61,8 @@ def decode_pe_by_loop(codec: PECentroidCodec, maps: dict[str, Tensor], foregroun
 
     Cells are chosen as the codec does. Same arguments; the same result but for the rounding of scores.
     """
-    return [_loop(codec, {'centroid_code': code[None]}, mask) for code, mask in zip(maps['centroid_code'], foreground, strict=True)]
+    codes = codec.absolute(maps)['centroid_code']
+    return [_loop(codec, {'centroid_code': code[None]}, mask) for code, mask in zip(codes, foreground, strict=True)]
 
 
 def _loop(codec: PECentroidCodec, maps: dict[str, Tensor], foreground: Tensor) -> InstanceMap:

@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 from mmdet.models.necks import PAFPN
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...registry import MODELS
 
@@ -20,8 +20,7 @@ class TWFPN(PAFPN):
         C2 - 1x1 - + --- 3x3 - P2 ----------------N2
 
     The layers are those of mmdet's PAFPN, which goes up from the sums; here, as in PANet (Liu et al., 2018), each N is made from the N
-    below it. The way up starts as the identity (ours): N is P at first, a plain FPN, and what it adds is learned. N6 is FPN's extra
-    level. Takes FPN's place in a config; N2 is P2.
+    below it. N6 is FPN's extra level. Takes FPN's place in a config; N2 is P2.
 
     Args:
         in_channels: channels of the backbone's outputs, each at twice the stride of the one before.
@@ -43,12 +42,6 @@ class TWFPN(PAFPN):
     ) -> None:
         super().__init__(list(in_channels), out_channels, num_outs, norm_cfg=norm_cfg, act_cfg=act_cfg, init_cfg=init_cfg)
         self.return_top_down = return_top_down
-
-    def init_weights(self) -> None:
-        super().init_weights()
-        for down, smooth in zip(self.downsample_convs, self.pafpn_convs, strict=True):
-            nn.init.zeros_(down.conv.weight)
-            nn.init.dirac_(smooth.conv.weight)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """(C2, C3, C4, C5), (B, C, h, w) each, h and w halved and rounded up from one to the next.
