@@ -140,7 +140,7 @@ class BoxDistanceCodec(BaseCodec):
         else:
             side = max((max(extent) for extent in extents), default=1)
             image, scores, owner = self._join_boxes(boxes, pixels[0], foreground, side)
-        return group_pixels(image, scores, owner, foreground, pixels, self.min_area)
+        return number_groups(image, scores, owner, foreground, pixels, self.min_area)
 
     def _join_centres(self, heat: Tensor, sides: Tensor, boxes: Tensor, pixel_image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images (N,) and scores (N,) of the peaks; (M,) the peak 0..N-1 of each pixel, -1 in an image without."""
@@ -201,7 +201,7 @@ def pixels_inside(mask: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
     return total[image, y2, x2] - total[image, y1, x2] - total[image, y2, x1] + total[image, y1, x1]
 
 
-def group_pixels(
+def number_groups(
     image: Tensor, scores: Tensor, owner: Tensor, foreground: Tensor, pixels: tuple[Tensor, ...], min_area: int
 ) -> list[InstanceMap]:
     """Numbers the groups of at least `min_area` pixels image by image.

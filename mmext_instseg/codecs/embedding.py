@@ -87,8 +87,9 @@ class EmbeddingCodec(BaseCodec):
         self.min_area = min_area
         self.eps = eps
         self.min_samples = min_samples
-        #: Highest eps.
+        #: Highest and lowest eps.
         self.limit = max(0.99 * (delta_dist - 2 * delta_var), eps or 0.0)
+        self.lowest = min(0.8 * delta_var, self.limit)
 
     @classmethod
     def arguments_at(cls, stride: int) -> dict:
@@ -161,7 +162,7 @@ class EmbeddingCodec(BaseCodec):
             if middle is None:  # distances by matrix products are exact near 0 only
                 middle = sample.median(dim=0).values
                 points, sample = points.sub_(middle), sample - middle
-            eps, min_samples = adaptive_parameters(sample, min(0.8 * self.delta_var, self.limit), self.limit, eps)
+            eps, min_samples = adaptive_parameters(sample, self.lowest, self.limit, eps)
             if number:
                 min_samples = min(min_samples, self.min_area)
             rows, found = dbscan_cores(sample, eps, self.min_samples or min_samples)

@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmext_instseg.datasets.labelme import check_classes, labelme_to_coco, read_frames
+from mmext_instseg.datasets.labelme.splits import read_names
 from mmext_instseg.registry import DATASETS
 from mmext_instseg.structures import InstanceMap, decode_segmentation, to_labelme, write_json
 
@@ -430,3 +431,8 @@ def test_real_frames_there_and_back(real_data, tmp_path):
     shutil.copyfile(folder / 'DJI_0485_6570.json', tmp_path / 'DJI_0485_6570.json')
     info = build(tmp_path, ('building',)).get_data_info(2)
     assert info['img_path'].startswith('labelme://') and LoadImageFromFile()(info)['img'].shape == (1080, 1920, 3)
+
+
+def test_a_list_may_hold_names_with_a_hash_and_lines_of_comment(tmp_path):
+    (tmp_path / 'list.txt').write_text('# frames\na#1\n\n  b c  \n')
+    assert read_names(tmp_path / 'list.txt') == ['a#1', 'b c']

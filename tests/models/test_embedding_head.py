@@ -4,6 +4,7 @@ from head_contract import HeadContract, WithoutLabels, make_sample
 from torch import nn
 
 from mmext_instseg.engine.benchmark.embedding_loops import discriminative_loop
+from mmext_instseg.registry import MODELS
 
 CODEC = dict(type='EmbeddingCodec', dims=6)
 
@@ -61,3 +62,13 @@ class TestAlternatives(WithoutLabels, HeadContract):
         head.loss_weight = 1.0
         for name, value in head.loss_by_output(raw, [sample]).items():
             torch.testing.assert_close(half[name], value / 2)
+
+
+@pytest.mark.parametrize('name', ['delta_var', 'delta_dist'])
+def test_loss_and_codec_have_the_same_thresholds(name):
+    config = dict(type='EmbeddingHead', in_channels=4, codec=dict(type='EmbeddingCodec', dims=4))
+    value = {'delta_var': 0.3, 'delta_dist': 1.5}[name]
+    with pytest.raises(ValueError, match=rf'{name} is {value} in loss_instance'):
+        MODELS.build(dict(config, loss_instance={'type': 'DiscriminativeLoss', name: value}))
+    config['codec'][name] = value
+    MODELS.build(dict(config, loss_instance={'type': 'DiscriminativeLoss', name: value}))

@@ -19,7 +19,7 @@ def read_names(path: str | Path) -> list[str]:
     """
     try:
         text = Path(path).read_text(encoding='utf-8-sig')
-        names = json.loads(text) if Path(path).suffix == '.json' else [line.strip() for line in text.splitlines()]
+        names = json.loads(text) if Path(path).suffix == '.json' else _lines(text)
     except OSError as error:
         raise ValueError(
             f'{path}: can not be read ({error.strerror}); correct the path, or make lists with tools/labelme.py split'
@@ -28,10 +28,14 @@ def read_names(path: str | Path) -> list[str]:
         raise ValueError(f'{path}: neither text in UTF-8 nor JSON ({error}); write a name a line') from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f'{path}: not a JSON list of names; write ["frame_1", "frame_2"], one file for each split')
-    names = [name for name in names if name and not (Path(path).suffix != '.json' and name.startswith('#'))]
+    names = [name for name in names if name]
     if not names:
         raise ValueError(f'{path}: no name in it; list the images of the split')
     return names
+
+
+def _lines(text: str) -> list[str]:
+    return [name for line in text.splitlines() if not (name := line.strip()).startswith('#')]
 
 
 def split_sizes(total: int, ratios: Sequence[float]) -> list[int]:

@@ -95,7 +95,7 @@ def decode_by_full_dbscan(codec: EmbeddingCodec, maps: dict[str, Tensor], foregr
     for embedding, mask in zip(maps['embedding'].float().cpu(), foreground.cpu(), strict=True):
         points = embedding[:, mask].T.contiguous()
         sample = points[sample_by_value(points, codec.sample_size)]
-        eps, min_samples = adaptive_parameters(sample - sample.median(dim=0).values, 0.8 * codec.delta_var, codec.limit)
+        eps, min_samples = adaptive_parameters(sample - sample.median(dim=0).values, codec.lowest, codec.limit)
         dbscan = DBSCAN(eps=eps, min_samples=min_samples * len(points) // len(sample), algorithm='brute')
         ids = torch.zeros(mask.shape, dtype=torch.int64)
         ids[mask] = torch.from_numpy(number_by_area(dbscan.fit(points.numpy()).labels_, codec.min_area))
