@@ -50,6 +50,11 @@ def add_mim_content() -> None:
             shutil.copy(source, target)
 
 
+def mim_files() -> list[str]:
+    """Files below `.mim`, one by one: setuptools before 62.3 doesn't read `**` as any depth and leaves the configs out."""
+    return [str(path.relative_to(PACKAGE)) for path in (PACKAGE / '.mim').rglob('*') if path.is_file()]
+
+
 if __name__ == '__main__':
     add_mim_content()
     setup(
@@ -61,7 +66,7 @@ if __name__ == '__main__':
         license='Apache-2.0',
         keywords='computer vision, instance segmentation, panoptic segmentation, OpenMMLab',
         packages=find_packages(include=['mmext_instseg', 'mmext_instseg.*']),
-        package_data={'mmext_instseg': ['.mim/**/*', '.mim/*', 'py.typed']},
+        package_data={'mmext_instseg': [*mim_files(), 'py.typed']},
         include_package_data=True,
         python_requires='>=3.10',
         install_requires=[
@@ -76,11 +81,12 @@ if __name__ == '__main__':
         ],
         extras_require={
             # Either stack works; they share import names, so an environment holds one of them.
-            'openmmlab': requirements('openmmlab') + ['setuptools<82'],
-            'onedl': ['onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain', 'mmcv-lite>=2.2.0'],
+            'openmmlab': requirements('openmmlab', 'metrics') + ['setuptools<82'],
+            'onedl': requirements('onedl', 'metrics'),
             'clip': ['open_clip_torch>=3.0'],
             'opencv': ['opencv-python-headless>=4.8,<5'],
-            'tests': requirements('tests'),
+            'export': requirements('export'),
+            'tests': requirements('tests', 'export'),
             'dev': requirements('dev'),
         },
         zip_safe=False,

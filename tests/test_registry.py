@@ -56,6 +56,7 @@ CONTRACT = {
         'ShapesDataset',
         'ShapesPanopticDataset',
         'ShapesPhraseDataset',
+        'ShapesSegDataset',
     ],
     'TRANSFORMS': ['AlignedResize', 'DenseRandomCrop', 'DenseRandomFlip', 'GenerateInstanceMap', 'LoadDepthMap', 'PackDenseInputs'],
     'METRICS': [
@@ -69,7 +70,17 @@ CONTRACT = {
         'PhraseMetric',
         'SemanticScores',
     ],
-    'HOOKS': ['CheckClassPriorityHook', 'RestoreBestHook', 'TimeBudgetHook', 'TrainMetricsHook', 'ValidationLossHook'],
+    'HOOKS': [
+        'CheckClassPriorityHook',
+        'NonFiniteGuardHook',
+        'PreemptionHook',
+        'RandomStateHook',
+        'RestoreBestHook',
+        'TimeBudgetHook',
+        'TrainMetricsHook',
+        'ValidationLossHook',
+    ],
+    'LOOPS': ['ResumableEpochBasedTrainLoop', 'ResumableIterBasedTrainLoop'],
 }
 CHILDREN = {'mmdet': mmdet.registry, 'mmseg': mmseg.registry, 'mmpretrain': mmpretrain.registry}
 

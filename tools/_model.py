@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmdet.apis import init_detector
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
-from mmext_instseg.inference import image_steps
+from mmext_instseg.inference import image_steps, open_detector
 from mmext_instseg.models.detectors import BottomUpSegmentor
 from mmext_instseg.registry import DATASETS
 
@@ -43,13 +42,11 @@ def load_detector(config: Path, checkpoint: Path, device: str, cfg_options: dict
     """The config and its model of any kind, ready to predict.
 
     Raises:
-        ValueError: the checkpoint isn't a file.
+        ValueError: the checkpoint isn't a file, or of another model.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(cfg_options)
-    if not checkpoint.is_file():
-        raise ValueError(f'{checkpoint} is not a file; give the weights that a training left, such as iter_2000.pth')
-    return cfg, init_detector(cfg, str(checkpoint), device=device)
+    return cfg, open_detector(cfg, checkpoint, device)
 
 
 def open_samples(cfg: Config, images: list[Path], num: int) -> list:

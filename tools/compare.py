@@ -130,6 +130,8 @@ def describe(result: dict) -> str:
 def main() -> int:
     args = parse_args()
     console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a log has no edge, and a folded table can't be read
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an ordinary exit, so that the running process is ended as well
     try:
         configs = prepare(args)

@@ -5,7 +5,6 @@ few objects mmengine pickled (message hubs, NumPy values, scheduler functions); 
 optimizer state, log history and meta data are kept as plain data, so training resumes from the result as well.
 """
 
-import argparse
 import io
 import os
 import pickle
@@ -20,9 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from _convert import command_line, run, write
 from mmengine.logging import HistoryBuffer
 
-from mmext_instseg.compat.checkpoints import plain, refusal
+from mmext_instseg.compat.checkpoints import plain
 
 
 class Inert:
@@ -124,15 +124,14 @@ def read(path: Path) -> Any:
 
 def convert(source: Path, target: Path) -> list[str]:
     """Writes the plain data of `source` to the new file `target`; returns the lines of a report."""
+    if not hasattr(torch.serialization, 'safe_globals'):
+        raise ValueError(f'torch {torch.__version__} is too old: weights-only loads are safe from 2.6 on (CVE-2025-32434)')
     content = read(source)
     if not isinstance(content, dict):
         raise ValueError(f'it holds a {type(content).__name__}, not a checkpoint')
     left_out: list[str] = []
     content = plain(content, left_out)
-    temporary = target.with_name(target.name + '.tmp')
-    torch.save(content, temporary)
-    torch.load(temporary, map_location='cpu', weights_only=True)  # what is promised is tried first
-    os.replace(temporary, target)
+    write(content, target)
     kept = (
         [f'kept      {key}: {summary(value)}' for key, value in content.items()]
         if 'state_dict' in content
@@ -150,27 +149,8 @@ def summary(value: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='example: python tools/convert_checkpoint.py rtmdet-ins_tiny.pth rtmdet-ins_tiny_safe.pth',
-    )
-    parser.add_argument('source', type=Path, help='checkpoint file to read; it is left as it is')
-    parser.add_argument('target', type=Path, help='checkpoint file to write; must not exist yet')
-    args = parser.parse_args(arguments)
-    if not args.source.is_file():
-        parser.error(f'{args.source} is not a file')
-    if args.target.exists():
-        parser.error(f'{args.target} exists; name a new file')
-    if not hasattr(torch.serialization, 'safe_globals'):
-        parser.error(f'torch {torch.__version__} is too old: weights-only loads are safe from 2.6 on (CVE-2025-32434)')
-    try:
-        report = convert(args.source, args.target)
-    except Exception as error:  # a malformed file can make the reader raise anything
-        print(f'{args.source} is refused, nothing was written: {refusal(error)}', file=sys.stderr)
-        return 1
-    print('\n'.join([*report, f'written   {args.target}']))
-    return 0
+    example = 'python tools/convert_checkpoint.py rtmdet-ins_tiny.pth rtmdet-ins_tiny_safe.pth'
+    return run(command_line(__doc__, example, 'checkpoint to read', 'checkpoint to write'), convert, arguments)
 
 
 if __name__ == '__main__':

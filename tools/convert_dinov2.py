@@ -4,14 +4,10 @@
 in the source is executed: it is read as weights only, or as safetensors.
 """
 
-import argparse
-import os
-import pickle
 import sys
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
+from _convert import command_line, run, write
 
 import mmext_instseg  # noqa: F401
 from mmext_instseg.models.backbones import DINOv2ViT
@@ -35,9 +31,7 @@ def convert(source: Path, target: Path) -> list[str]:
     model = DINOv2ViT(**settings)
     model.load_weights(str(source))
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    temporary = target.with_name(target.name + '.tmp')
-    (save_file if target.suffix == '.safetensors' else torch.save)(state, temporary)
-    os.replace(temporary, target)
+    write(state, target)
     names = [name for name, arch in ARCHS.items() if {'swiglu': False, **arch} == settings['arch']]
     unused = [key for key in found if key not in state]
     return [
@@ -50,25 +44,13 @@ def convert(source: Path, target: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='example: python tools/convert_dinov2.py dinov2_vitb14_pretrain.pth dinov2_base.safetensors',
+    parser = command_line(
+        __doc__,
+        'python tools/convert_dinov2.py dinov2_vitb14_pretrain.pth dinov2_base.safetensors',
+        'weights to read, .pth or .safetensors',
+        'file to write: safetensors where it ends so, else a state dict',
     )
-    parser.add_argument('source', type=Path, help='weights to read, .pth or .safetensors; the file is left as it is')
-    parser.add_argument('target', type=Path, help='file to write: safetensors where it ends so, else a state dict; must not exist yet')
-    args = parser.parse_args(arguments)
-    if not args.source.is_file():
-        parser.error(f'{args.source} is not a file')
-    if args.target.exists():
-        parser.error(f'{args.target} exists; name a new file')
-    try:
-        report = convert(args.source, args.target)
-    except (ValueError, pickle.UnpicklingError) as error:
-        print(f'{args.source} is refused, nothing was written: {error}', file=sys.stderr)
-        return 1
-    print('\n'.join([*report, f'written   {args.target}']))
-    return 0
+    return run(parser, convert, arguments)
 
 
 if __name__ == '__main__':

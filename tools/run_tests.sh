@@ -4,6 +4,7 @@
 #   bash tools/run_tests.sh                      # everything, in .venv
 #   bash tools/run_tests.sh --current            # in the Python that is active now
 #   bash tools/run_tests.sh -- tests/codecs -x   # what follows -- goes to pytest
+#   MMEXT_STACK=onedl bash tools/run_tests.sh    # with the onedl forks of OpenMMLab, in .venv-onedl
 #
 # MMEXT_REAL_DATA names the folder of real images that some tests use (default ../shared/data); without it they are skipped.
 set -euo pipefail
@@ -11,7 +12,7 @@ set -euo pipefail
 environment=()
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
     --) shift; break ;;
     *) environment+=("$1"); shift ;;
   esac

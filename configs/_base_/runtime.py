@@ -4,8 +4,10 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 # max_iters          train_cfg.max_iters of the leaf, with T_max beside it
 # learning rate      optim_wrapper.optimizer.lr; `--auto-scale-lr` scales it from base_batch_size
 # mixed precision    `--amp`, or optim_wrapper.type='AmpOptimWrapper'; on a GPU
-# TensorBoard        --cfg-options vis_backends.0.type=TensorboardVisBackend
+# TensorBoard        --cfg-options visualizer.vis_backends.0.type=TensorboardVisBackend
 # seed               --cfg-options randomness.seed=1
+# long runs          --cfg-options train_cfg.type=ResumableIterBasedTrainLoop default_hooks.preemption.type=PreemptionHook \
+#                    default_hooks.guard.type=NonFiniteGuardHook; where epochs are counted ResumableEpochBasedTrainLoop
 # =====================================================================
 custom_imports = dict(imports=['mmext_instseg'], allow_failed_imports=False)
 

@@ -1,3 +1,3 @@
 # The learning table, C9: hierarchical fusion, PixelShuffle with ICNR, CoordConv in the refinement blocks.
 _base_ = './instance_clipseg_tiny-c5_600it_shapes-64.py'
-model = dict(neck=dict(fusion='hierarchical', upsample='pixel_shuffle_icnr', coord_stages=(1, 2, 3, 4), coord_merge=False))
+model = dict(neck=dict(fusion='hierarchical', upsample='pixel_shuffle_icnr', coord_stages=(1, 2), coord_merge=False))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..ops import find_peaks, segment_sum, smooth_votes
+from ..ops import find_peaks, nearest_peak, segment_sum, smooth_votes
 from ..structures import InstanceMap
 from .base import BaseCodec, Extents, pixel_weight
 from .near_nms import near_nms, near_sum, rank_in_image
@@ -32,15 +32,16 @@ class CentroidGridCodec(BaseCodec):
     3. Soft assignment: the mask of a candidate is all pixels that chose a cell within `near_radius` of it, so masks overlap. Its score
        is 1 - mean distance of these pixels to the cells they chose / the maximum. Matrix NMS (Gaussian, sigma 2) lowers it by the overlap
        with better candidates of the image; those that keep less than `nms_threshold` of it go.
-    4. A pixel joins the survivor with the highest affinity, or void. The score of an instance is 1 - mean distance of its pixels to its own
-       cell / the maximum, times what NMS left of 1. The best `max_instances` with at least `min_pixels` stay.
+    4. A pixel that chose a cell within `near_radius` of a survivor joins the nearest one, any other the survivor with the highest
+       affinity, or void. The score of an instance is 1 - mean distance of its pixels to its own cell / the maximum, times what NMS left
+       of 1. The best `max_instances` with at least `min_pixels` stay.
 
     `decode(encode(x)) == x` where the cells of all centroids are more than max(2 `peak_radius`, `near_radius`) apart along x or y. Nearer
     ones may merge; an object is never split. A network's maps need `min_pixels` of about 10: where codes blur into each other, pixels
     choose stray cells.
 
-    Time: M * (R + C), and M * K for those pixels that chose no survivor's cell. Memory: 60 bytes * M; 8 bytes * 2^18 affinities, 2^26
-    on a GPU; 50 bytes * N * (4 `near_radius` + 1)^2.
+    Time: M * (R + C), and M * K for those pixels alone that chose no cell near a survivor. Memory: 60 bytes * M; 8 bytes * 2^18
+    affinities, 2^26 on a GPU; 50 bytes * N * (4 `near_radius` + 1)^2.
 
     Args:
         grid: (rows, columns).
@@ -197,9 +198,13 @@ class CentroidGridCodec(BaseCodec):
         rows, cols = self.grid
         num = len(next(iter(maps.values())))
         void = num * rows * cols
-        table = cell.new_zeros(void + 1)
-        table[(survivors[:, 0] * rows + survivors[:, 1]) * cols + survivors[:, 2]] = torch.arange(1, len(survivors) + 1, device=cell.device)
-        owner = table[cell]
+        near = nearest_peak(survivors, (num, rows, cols), self.near_radius).flatten()
+        owner = torch.cat([near, near.new_zeros(1)])[cell]
+        own = torch.cat([cell.new_full((1,), -1), (survivors[:, 0] * rows + survivors[:, 1]) * cols + survivors[:, 2]])[owner]
+        beside = ((owner > 0) & (own != cell)).nonzero()[:, 0]
+        for _, part, values in self.parts(maps, image[beside], pixel[beside], _room(pixel.device, 1)):
+            chosen = own[beside[part]]
+            distance[beside[part]] = self.distance(values, chosen % cols, chosen // cols % rows)
         rest = ((owner == 0) & (cell < void)).nonzero()[:, 0]
         sizes = torch.bincount(survivors[:, 0], minlength=num).tolist()
         for number, part, values in self.parts(maps, image[rest], pixel[rest], _room(pixel.device, max(sizes))):

@@ -171,8 +171,9 @@ class EmbeddingCodec(BaseCodec):
             cores, cluster = torch.cat([cores, sample[rows]]), torch.cat([cluster, found + count])
             count = int(cluster[-1]) + 1 if len(cluster) else 0
             todo = (owner < 0).nonzero()[:, 0]
-            nearest, distance = self.search(points[todo], cores, cluster, count, max(self.delta_dist, self.limit), eps)
             waits = hidden[todo]
+            far = max(self.delta_dist - self.delta_var, self.limit)
+            nearest, distance = self.search(points[todo], cores, cluster, count, torch.where(waits, far, self.limit), eps)
             owner[todo] = torch.where((distance <= eps) & ~waits, nearest, -1)
             freed = waits & (distance > self.delta_dist - self.delta_var)
             hidden[todo[freed]] = False

@@ -7,7 +7,8 @@ imported; `apply` cures modules that are there.
 
 def apply() -> None:
     """Applies every cure; a second call changes nothing."""
-    from . import checkpoints, libraries
+    from . import checkpoints, launchers, libraries
 
     libraries.apply()
     checkpoints.apply()
+    launchers.apply()

@@ -21,11 +21,12 @@ import mmengine.runner
 import mmengine.runner.runner
 import numpy as np
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, checkpoint_hook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import checkpoint as upstream
 
 from .config_text import inert
+from .durable_files import find_latest_checkpoint, put_in_place, whole
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, torch.Size, torch.dtype, torch.device)
 CONFIG_TEXTS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
@@ -154,9 +155,7 @@ def _save_checkpoint(
         return
     temporary = f'{filename}.tmp'
     original(content, temporary)
-    with open(temporary, 'rb') as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, filename)
+    put_in_place(temporary, filename)
 
 
 class _LateRemoval:
@@ -198,6 +197,17 @@ def _prune_last(method: Any) -> Any:
     return wrapped
 
 
+def _announce(method: Any) -> Any:
+    """All ranks save, but hooks hear of it on rank 0 only: a stage `before_checkpoint` lets them collect what other ranks know."""
+
+    @wraps(method)
+    def wrapped(self: CheckpointHook, runner: Any, *args: Any, **kwargs: Any) -> None:
+        runner.call_hook('before_checkpoint')
+        method(self, runner, *args, **kwargs)
+
+    return wrapped
+
+
 def apply() -> None:
     """Puts the cures into mmengine's modules; a second call changes nothing."""
     if isinstance(upstream.torch, _WeightsOnlyTorch):
@@ -213,3 +223,6 @@ def apply() -> None:
         module.save_checkpoint = save
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
         setattr(CheckpointHook, name, _prune_last(getattr(CheckpointHook, name)))
+    CheckpointHook._save_checkpoint_with_step = _announce(CheckpointHook._save_checkpoint_with_step)
+    checkpoint_hook.open = whole  # its one use: the pointer, `last_checkpoint`
+    mmengine.runner.runner.find_latest_checkpoint = find_latest_checkpoint

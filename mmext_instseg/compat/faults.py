@@ -29,7 +29,13 @@ TRIED = (
     'mmext_instseg',
 )
 FOUND_ABOVE = ('pkg_resources', 'cv2', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')  # by other checks
-DISTRIBUTION_OF = {'yaml': 'PyYAML', 'sklearn': 'scikit-learn', 'PIL': 'pillow', 'open_clip': 'open_clip_torch'}
+DISTRIBUTION_OF = {
+    'yaml': 'PyYAML',
+    'sklearn': 'scikit-learn',
+    'PIL': 'pillow',
+    'open_clip': 'open_clip_torch',
+    'imgaug': '--no-deps imaug scikit-image imageio lazy-loader tifffile',  # onedl-mmdetection's; with them comes a second OpenCV
+}
 REINSTALL_MMCV = f'{PIP} uninstall -y {" ".join(MMCV)} && {PIP} install --no-deps mmcv-lite==2.1.0'
 REINSTALL_TORCH = f'{PIP} install torch==2.11.0 torchvision==0.26.0'
 REINSTALL_OPENCV = f'{PIP} uninstall -y {" ".join(OPENCV)} && {PIP} install "opencv-python-headless>=4.8,<5"'
@@ -197,8 +203,6 @@ def check_known_conflicts(env: Environment) -> Iterator[Finding]:
         yield Finding('warning', 'onedl-mmpretrain needs transformers before 5', f'{PIP} install "transformers<5"')
     if 'onedl-mmdetection' in env.versions and env.release('albumentations') >= (2,):
         yield Finding('warning', 'onedl-mmdetection needs albumentations before 2', f'{PIP} install "albumentations<2"')
-    if 'onedl-mmengine' in env.versions:
-        yield Finding('note', '`mmseg::` in a config finds nothing on the onedl stack', 'give the path of the config instead')
 
 
 def check_imports(env: Environment) -> Iterator[Finding]:

@@ -8,6 +8,9 @@ that calls `install()` at every start:
     python mmext_instseg/compat/startup.py --install
     python mmext_instseg/compat/startup.py --uninstall
 
+`mmseg::` in a config makes mmengine look for what is installed as `mmsegmentation`, and onedl-mmsegmentation isn't; mmengine then asks
+for a module of that name, so the finder shows it where mmseg lies. Upstream: `MODULE2PACKAGE` of onedl-mmengine 0.10.12.
+
 The finder stands last in `sys.meta_path`: a compiled mmcv or a real panopticapi is found first and wins. Nothing but
 the standard library is imported here, and our package only on demand, by path.
 """
@@ -18,24 +21,30 @@ from importlib.machinery import ModuleSpec
 PACKAGE = 'mmext_instseg'
 HOOK = f'_{PACKAGE}_startup'
 FALLBACKS = {'mmcv._ext': 'mmcv_ext', 'panopticapi': 'panopticapi'}
+ALIASES = {'mmsegmentation': 'mmseg'}
 
 
 class FallbackFinder:
-    """Finds the modules of `FALLBACKS` in the folder `compat/` of our package, wherever that is installed now."""
+    """Finds the modules of `FALLBACKS` in the folder `compat/` of our package, wherever that is installed now.
+
+    Those of `ALIASES` it finds where the package of the other name is; they can be found, not imported.
+    """
 
     owner = PACKAGE
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Spec of the fallback for `name`, or None if `name` isn't ours or our package is gone."""
-        if name not in FALLBACKS:
+        if name not in FALLBACKS and name not in ALIASES:
             return None
         import importlib.util
         import os.path
 
         try:
-            package = importlib.util.find_spec(PACKAGE)
+            package = importlib.util.find_spec(ALIASES.get(name, PACKAGE))
         except (ImportError, ValueError):
             return None
+        if name in ALIASES:
+            return package and ModuleSpec(name, None, origin=package.origin)
         for location in (package and package.submodule_search_locations) or ():
             folder = os.path.join(location, 'compat', FALLBACKS[name])
             init = os.path.join(folder, '__init__.py')

@@ -6,7 +6,7 @@ from .depth_dataset import DepthDataset
 from .labelme import LabelMeDataset
 from .multi_source_batch_sampler import MultiSourceBatchSampler
 from .phrases import LVISPhraseDataset, PhraseCutDataset
-from .shapes import ShapesDataset, ShapesPanopticDataset, ShapesPhraseDataset
+from .shapes import ShapesDataset, ShapesPanopticDataset, ShapesPhraseDataset, ShapesSegDataset
 from .transforms import (
     AlignedResize,
     CheckAnnotations,
@@ -34,5 +34,6 @@ __all__ = [
     'ShapesDataset',
     'ShapesPanopticDataset',
     'ShapesPhraseDataset',
+    'ShapesSegDataset',
     'image_files',
 ]

@@ -8,7 +8,6 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from mmdet.apis import init_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
@@ -18,6 +17,7 @@ from rich.progress import track
 
 from ..structures import InstanceMap, from_pred_instances
 from .stitching import TileGrid, stitch_tiles
+from .weights import open_detector
 
 _ANNOTATIONS = ('Load', 'CheckAnnotations', 'GenerateInstanceMap')  # how the names of steps begin that need them
 
@@ -51,7 +51,7 @@ class TiledInferencer:
         device: None: a GPU if there is one.
 
     Raises:
-        ValueError: a checkpoint that isn't a file; a tile, overlap, batch size or agreement that can't be.
+        ValueError: a checkpoint that isn't a file, or of another model; a tile, overlap, batch size or agreement that can't be.
     """
 
     def __init__(
@@ -68,10 +68,8 @@ class TiledInferencer:
         TileGrid((1, 1), tile, overlap)
         if batch_size < 1 or not 0.5 <= agreement < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1, agreement={agreement} at least 0.5 and below 1')
-        if not Path(checkpoint).is_file():
-            raise ValueError(f'{checkpoint} is not a file; give the weights that a training left, such as iter_2000.pth')
         cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
-        self.model = init_detector(cfg, str(checkpoint), device=device or get_device())
+        self.model = open_detector(cfg, checkpoint, device or get_device())
         self.pipeline = array_pipeline(cfg)
         self.tile = tile
         self.overlap = overlap

@@ -10,11 +10,13 @@ from .segments import segment_mean, segment_sum
 
 _ROWS = 512  # points that go to one range of cores on a CPU; their distances stay in its cache
 _FEW = 256
+_MANY = 256  # means, from which on points ask those beside them first; every eighth asks all
+_EVERY = 8
 _SLACK = 1e-3  # of distances, for the rounding of the matrix product
 
 
 def nearest_core(
-    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float, enough: float = 0.0
+    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float | Tensor, enough: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """The cluster of the nearest core within a radius, on the tensors' device.
 
@@ -30,7 +32,7 @@ def nearest_core(
         cores: (C, d) float32.
         cluster: (C,) int64 in 0..K-1, ascending, each at least once.
         num_clusters: K.
-        radius: a core at this distance still counts.
+        radius: a core at this distance still counts; (M,) for one of each point.
         enough: a point with one of about 256 cores of its cluster this near looks no further: the same cluster, another distance.
 
     Returns:
@@ -51,9 +53,9 @@ def nearest_core(
         core[open_] = _in_order(points[open_], cores, cluster, num_clusters, guess[open_])
         distance[open_] = torch.linalg.vector_norm(points[open_] - cores[core[open_]], dim=1)
     # What the largest reach of all leaves open, the reach of each cluster may settle; the rest looks at all cores
-    open_ = (others - reach.amax() < distance.clamp(max=radius) + _SLACK).nonzero()[:, 0]
-    bound = _nearest_other(points[open_], means, reach, guess[open_])
-    open_ = open_[bound < distance[open_].clamp(max=radius) + _SLACK]
+    within = distance.clamp(max=radius) + _SLACK
+    open_ = (others - reach.amax() < within).nonzero()[:, 0]
+    open_ = open_[_nearest_other(points[open_], means, reach, guess[open_]) < within[open_]]
     for part in open_.split(_rows(points.device, len(cores))):
         core[part] = _closest(points[part], cores)
         distance[part] = torch.linalg.vector_norm(points[part] - cores[core[part]], dim=1)
@@ -69,8 +71,27 @@ def _few_of_each(cluster: Tensor, num_clusters: int) -> Tensor:
 
 
 def _nearest_mean(points: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-    """(M,) the nearest mean, and (M,) the distance to the second nearest; inf where there is one mean."""
-    guess, second = [], []
+    """(M,) the nearest mean, and (M,) a distance that no other mean is nearer than; inf where there is one mean.
+
+    Where there are many means, most points ask only those of the points beside them, which of pixels in raster order are mostly of the same
+    object: one that is nearer than half the way to the next mean has none nearer.
+    """
+    if len(means) < _MANY:
+        return _search_means(points, means)
+    asked, _ = _search_means(points[::_EVERY], means)
+    before, after = (one.repeat_interleave(_EVERY)[: len(points)] for one in (asked, torch.cat([asked[1:], asked[-1:]])))
+    to_before, to_after = (torch.linalg.vector_norm(points - means[one], dim=1) for one in (before, after))
+    guess, distance = torch.where(to_after < to_before, after, before), torch.minimum(to_before, to_after)
+    gap = _search_means(means, means)[1][guess] - _SLACK
+    others = gap - distance
+    open_ = (distance >= gap / 2).nonzero()[:, 0]
+    guess[open_], others[open_] = _search_means(points[open_], means)
+    return guess, others
+
+
+def _search_means(points: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """(M,) the nearest of all means, and (M,) the distance to the second nearest; inf where there is one mean."""
+    guess, second = [points.new_zeros(0, dtype=torch.int64)], [points.new_zeros(0)]
     for part in points.split(_rows(points.device, len(means))):
         squared = _squared(part, means)
         best = squared.min(dim=1, keepdim=True).indices

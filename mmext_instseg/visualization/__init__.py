@@ -2,6 +2,7 @@ from .colours import CLASS_COLOURS, UNMATCHED, colour_wheel, instance_colours, w
 from .confidence import CONFIDENCE_COLOURS, ConfidenceStatistics, confidence_colours, confidence_statistics, size_confidence
 from .embeddings import embedding_colours
 from .panel import contact_sheet, draw_panel, draw_side_by_side, panel_factor
+from .phrase_maps import phrase_pictures
 from .pictures import (
     colours_of_truth,
     draw_class_probability,
@@ -41,6 +42,7 @@ __all__ = [
     'match_colours',
     'mean_votes',
     'panel_factor',
+    'phrase_pictures',
     'plot_logs',
     'print_table',
     'read_training_log',

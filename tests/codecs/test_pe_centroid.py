@@ -287,6 +287,18 @@ def test_pixels_join_the_nearest_survivor_or_void():
     assert found.ids[0].tolist() == [2] * 9 + [1] * 9 + [2, 2, 2, 0]
 
 
+def test_a_pixel_that_chose_a_cell_near_a_survivor_asks_no_other():
+    codec = PECentroidCodec(grid=(20, 20), min_pixels=3, near_radius=2, nms_threshold=0.0)
+    code = whole_grid(codec).float()
+    pixels = torch.cat([code[205].expand(9, -1), code[212].expand(9, -1), code[206:212]])  # cells between the two survivors
+    (found,) = codec.decode({'centroid_code': pixels.T[None, :, None]})
+    assert found.ids[0].tolist() == [1] * 9 + [2] * 9 + [1, 1, 0, 0, 2, 2]
+    asked, affinity = [], codec.affinity
+    codec.affinity = lambda values, *which: (asked.append(values.shape[1]), affinity(values, *which))[1]
+    codec.decode({'centroid_code': pixels.T[None, :, None]})
+    assert asked[2:] == [2, 2]  # after the search of columns and rows: the two cells (208, 209) near none, which void beats
+
+
 def test_small_groups_are_dropped():
     instances = squares(1, 1, 5, gap=20)
     for min_pixels, found in ((25, 1), (26, 0)):

@@ -9,7 +9,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.runner import Runner
 from recipe_data import write_cityscapes
-from test_configs import CONFIGS, as_toy, shrink_data, without_weights
+from test_configs import CONFIGS, shrink_data
+from toy_models import as_toy, without_weights
 
 from mmext_instseg.registry import MODELS
 

@@ -10,7 +10,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
-from test_configs import CONFIGS, shrink_data, without_weights
+from test_configs import CONFIGS, shrink_data
+from toy_models import without_weights
 
 from mmext_instseg.datasets.class_priority import count_instances, write_class_priority
 

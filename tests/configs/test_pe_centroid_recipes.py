@@ -13,7 +13,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from recipe_data import NUM_IMAGES, write_coco_and_nyu
-from test_configs import CONFIGS, as_toy, shrink_data
+from test_configs import CONFIGS, shrink_data
+from toy_models import as_toy
 
 FOLDER = CONFIGS / 'pe_centroid'
 NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
@@ -39,7 +40,8 @@ def place(tmp_path_factory, cityscapes_folder) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv('MMEXT_COCO_FEW', raising=False)
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+        for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):  # onedl-mmengine imports it where it is called
+            patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, True), raising=False)
         patch.setattr('mmengine.runner.runner.collect_env', dict)
         yield folder
 

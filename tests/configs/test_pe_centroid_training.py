@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
-from test_configs import CONFIGS, SHAPE, as_toy, samples
+from test_configs import CONFIGS
 from torch.nn.parallel import DistributedDataParallel
+from toy_models import SHAPE, as_toy, samples
+from two_ranks import two_ranks
 
 from mmext_instseg.registry import MODELS
 
@@ -37,8 +38,7 @@ def batch(panoptic: bool, depth: bool) -> dict:
     return dict(inputs=images, data_samples=made)
 
 
-def train_a_rank(rank: int, folder: str) -> None:
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def train_a_rank(rank: int) -> tuple[dict, dict]:
     model = toy()
     wrapped = DistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -48,14 +48,12 @@ def train_a_rank(rank: int, folder: str) -> None:
         optimizer.zero_grad()
         model.parse_losses(losses)[0].backward()
         optimizer.step()
-    torch.save(({name: float(value) for name, value in losses.items()}, model.state_dict()), f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    return {name: float(value) for name, value in losses.items()}, model.state_dict()
 
 
 @pytest.mark.timeout(180)
 def test_one_rank_with_panoptic_labels_and_one_with_depth(tmp_path: Path):
-    torch.multiprocessing.spawn(train_a_rank, args=(str(tmp_path),), nprocs=2)
-    (panoptic, weights), (depth, others) = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    (panoptic, weights), (depth, others) = two_ranks(train_a_rank, tmp_path)
     assert panoptic.keys() == depth.keys()
     assert {name for name, value in panoptic.items() if value == 0} == {name for name in panoptic if name.startswith('loss_depth')}
     assert {name for name, value in depth.items() if value != 0} == {name for name in depth if name.startswith('loss_depth')}

@@ -41,9 +41,26 @@ def test_templates():
     assert fill('a photo of a {}', 'apple') == 'a photo of an apple'
     assert fill('the {}', 'apple') == 'the apple'
     assert fill('{}', 'odd {braces}') == 'odd {braces}'
+    assert fill('a {} beside a cup', 'used car') == 'a used car beside a cup'
+    assert fill('A {}', 'egg') == 'An egg'
     for wrong in ('a {}', [], ['a photo'], ['{} {}'], [3]):
         with pytest.raises(ValueError, match='templates'):
             check_templates(wrong)
+
+
+@pytest.mark.parametrize(
+    ('article', 'phrases'),
+    [
+        (
+            'a',
+            'unicycle, uniform, used car, utensil, ukulele, urinal, UFO, U-turn, euro, ewer, one-way sign, onesie, horse, T-shirt',
+        ),
+        ('an', 'umbrella, urn, uninvited guest, unidentified man, usher, utter mess, onion, hour, hourglass, honest man, heirloom, x-ray'),
+    ],
+)
+def test_articles_go_by_sound(article, phrases):
+    for phrase in phrases.split(', '):
+        assert fill('a photo of a {}', phrase) == f'a photo of {article} {phrase}'
 
 
 def lvis_category(number, name, *synonyms):

@@ -87,14 +87,43 @@ def test_negatives_of_the_image_come_first(phrasecut):
     assert tested.get_data_info(1)['text'] == ('car', 'blue boat')
 
 
-def test_short_polygons_are_reported_by_task(phrasecut, monkeypatch):
-    said = []
-    monkeypatch.setattr('mmext_instseg.datasets.phrases.phrasecut.print_log', lambda text, *_: said.append(text))
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmext_instseg.datasets.phrases.phrasecut.print_log', lambda text, *_: lines.append(text))
+    return lines
+
+
+def test_short_polygons_are_reported_by_task(phrasecut, said):
     line = [[1, 1], [5, 5]]
     tasks = [task(7, 0, 'cup', [line, corners(0, 0, 9, 9)], [line]), task(7, 1, 'fork', [line]), task(7, 2, 'knife', [corners(5, 5, 9, 9)])]
     info = phrasecut(tasks, test_mode=True).get_data_info(0)
     assert info['text'] == ('cup', 'knife') and [len(one['mask']) for one in info['instances']] == [1, 1]
-    assert len(said) == 1 and '2 tasks: 7__0, 7__1' in said[0] and 'refer_miniv.json' in said[0]
+    assert len(said) == 1 and said[0].endswith('refer_miniv.json: left out 3 polygons of fewer than 3 points (2 tasks: 7__0, 7__1)')
+
+
+def test_instances_without_a_pixel_are_counted(phrasecut, said):
+    """Too narrow, too low, outside the image: the task stays for what else it means; without anything it is asked for no more."""
+    small = [[corners(5, 5, 0.9, 20)], [corners(5, 5, 20, 0.9)], [corners(WIDTH + 5, 5, 9, 9)]]
+    many = [task(8, number, f'crumb {number}', small[0]) for number in range(11)]
+    info = phrasecut([task(7, 0, 'cup', *small, [corners(0, 0, 1, 1)]), *many], test_mode=True)
+    assert len(info) == 1 and info.get_data_info(0)['text'] == ('cup',)
+    assert [one['bbox'] for one in info.get_data_info(0)['instances']] == [[0, 0, 1, 1]]
+    assert len(said) == 1
+    assert 'left out 14 instances under 1 pixel wide or high (12 tasks: 7__0, 8__0, ' in said[0] and said[0].endswith('8__8, ...)')
+
+
+def test_both_losses_make_one_line(phrasecut, said):
+    phrasecut([task(7, 0, 'cup', [[[1, 1], [5, 5]]], [corners(5, 5, 0.5, 9)], [corners(0, 0, 9, 9)])])
+    (line,) = said
+    assert line.endswith(
+        'left out 1 polygons of fewer than 3 points (1 tasks: 7__0); 1 instances under 1 pixel wide or high (1 tasks: 7__0)'
+    )
+
+
+def test_nothing_is_said_of_a_whole_file(phrasecut, said):
+    phrasecut()
+    assert said == []
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,11 @@ SMALL = {'size': (64, 72), 'seed': 5, 'num_images': 3}
 def test_depth_is_made_beside_a_data_set_that_stays_as_it_is(tmp_path):
     folder = make_shapes(tmp_path, **SMALL)
     before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
-    assert make_shapes_depth(tmp_path, **SMALL) == depth_folder(folder)
+    assert make_shapes_depth(tmp_path, **SMALL) == depth_folder(tmp_path, **SMALL)
     assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
-    assert sorted(tmp_path.iterdir()) == [folder, depth_folder(folder)]
+    assert sorted(tmp_path.iterdir()) == [folder, depth_folder(tmp_path, **SMALL)]
     pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadDepthMap', kind='metric', scale=0.001)]
-    dataset = DATASETS.build(dict(type='mmseg.NYUDataset', data_root=str(depth_folder(folder)), pipeline=pipeline))
+    dataset = DATASETS.build(dict(type='mmseg.NYUDataset', data_root=str(depth_folder(tmp_path, **SMALL)), pipeline=pipeline))
     assert [Path(info['img_path']).name for info in map(dataset.get_data_info, range(3))] == [f'{n:012d}.jpg' for n in (1, 2, 3)]
     results, spec = dataset[2], SceneSpec('standard', SMALL['size'], SMALL['seed'])
     np.testing.assert_allclose(results['gt_depth_map'], scene_depth(2, spec)[0], atol=0.00051)

@@ -85,8 +85,9 @@ def test_epochs_become_iterations(tmp_path):
     assert cfg.train_dataloader.sampler == dict(type='InfiniteSampler', shuffle=True)
 
 
-def test_own_length_without_iterations(tmp_path):
-    cfg = with_budget(toy(tmp_path, dict(by_epoch=True, max_epochs=3)))
+@pytest.mark.parametrize('loop', [dict(by_epoch=True), dict(type='ResumableEpochBasedTrainLoop')])
+def test_own_length_without_iterations(tmp_path, loop):
+    cfg = with_budget(toy(tmp_path, dict(**loop, max_epochs=3)))
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (15, 5)
 
 

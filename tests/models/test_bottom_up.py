@@ -39,6 +39,13 @@ def objects(labels: torch.Tensor, masks: torch.Tensor) -> set[tuple]:
     return {(int(label), tuple(mask.flatten().nonzero().flatten().tolist())) for label, mask in zip(labels, masks, strict=True)}
 
 
+def test_weights_of_heads_are_initialised():
+    heads = {**HEADS, 'semantic': dict(HEADS['semantic'], init_cfg=dict(type='Constant', layer='Conv2d', val=0.0, bias=0.5))}
+    model = build(heads=heads)
+    model.init_weights()
+    assert (model.heads.semantic.project.bias == 0.5).all() and not model.heads.semantic.project.weight.any()
+
+
 def test_loss_reaches_every_parameter_without_any_instance():
     model = build()
     losses = model.loss(*batch('none', 'ignored'))

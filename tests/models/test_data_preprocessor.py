@@ -1,6 +1,8 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.structures import DetDataSample
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData, PixelData
 
 from mmext_instseg.models.data_preprocessors import DenseDataPreprocessor
@@ -104,6 +106,33 @@ def test_targets_follow_a_batch_resize():
         seg, depth = sample.gt_sem_seg.sem_seg[0], sample.gt_depth_map.data[0]
         assert (seg[:height] == 3).all() and (seg[height:] == 255).all() and seg.dtype == torch.uint8
         assert (depth[:height] == 2).all() and (depth[height:] == 0).all()
+
+
+def test_targets_follow_a_batch_resize_to_the_last_row():
+    """5 rows of a batch of 8, enlarged to 12, are 7.5 rows, which mmdet calls 7: the eighth one's centre is the fifth old row's edge.
+
+    At 13 they are 8.125; 3 columns of 8 at 13 are 4.875, which mmdet calls 4.
+    """
+    preprocessor = DenseDataPreprocessor(batch_augments=[{'type': 'BatchSyncRandomResize', 'random_size_range': (32, 32)}])
+    (augment,) = preprocessor.batch_augments
+    MessageHub.get_current_instance().update_info('iter', 0)  # from which it draws the next size
+    for size, side, (height, width), called in ((12, 16, (7, 6), (7, 6)), (13, 13, (8, 5), (8, 4))):
+        augment._input_size = (size, side)
+        batch = batch_of((8, 8), (5, 3))
+        part = batch['data_samples'][1]
+        part.gt_instance_map = InstanceMap.from_ids(torch.arange(1, 16, dtype=torch.int32).view(5, 3), torch.zeros(15))
+        part.gt_sem_seg = PixelData(sem_seg=part.gt_instance_map.ids[None].clone())
+        marked = F.pad(part.gt_instance_map.ids.float(), (0, 5, 0, 3))
+        data = preprocessor(batch, True)
+        sample = data['data_samples'][1]
+        assert sample.img_shape == called
+        ids, seg = sample.gt_instance_map.ids, sample.gt_sem_seg.sem_seg[0]
+        inside = torch.zeros(size, side, dtype=torch.bool)
+        inside[:height, :width] = True
+        assert ((ids > 0) == inside).all() and (ids[~inside] == -1).all() and (seg[~inside] == 255).all()
+        wanted = F.interpolate(marked[None, None], (size, side), mode='nearest-exact')[0, 0].int()
+        assert torch.equal(ids[inside], wanted[inside]) and torch.equal(seg[inside], wanted[inside])
+        assert sample.gt_instance_map.extent == (5 * size / 8, 3 * side / 8)
 
 
 def test_resampling_keeps_large_ids_exact():

@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from decoder_small import make, taps
 from mmcv.cnn.bricks.upsample import PixelShufflePack
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmext_instseg.models.layers import CoordConv2d, ICNRPixelShuffle
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'instance_clipseg'
 ALL = (1, 2, 3, 4)
 # Table 1 and methods beside it: arguments, stages with CoordConv, merge block with CoordConv, upsampling
 TABLE_1 = {
@@ -42,6 +46,21 @@ def test_table_1(name):
     widths = [stage.refine.conv.in_channels for stage in model.stages]
     assert widths == [width + 8 * (k < skips) + 2 * (k + 1 in coord_stages) for k, width in enumerate((8, 8, 8, 4))]
     assert hasattr(model, 'merge') == (settings.get('fusion') == 'hybrid')
+
+
+@CONFIGURATIONS
+@pytest.mark.parametrize(('schedule', 'stages'), [('{}_3e_lvis-352', 4), ('tiny-{}_600it_shapes-64', 2)])
+def test_leaf_configs_are_the_rows_of_table_1(name, schedule, stages):
+    if name == 'C6 with merge':
+        pytest.skip('the other reading of C6 has no config')
+    leaf = schedule.format('icnr' if 'ICNR' in name else name.lower())
+    neck = Config.fromfile(CONFIGS / f'instance_clipseg_{leaf}.py').model.neck
+    plain = dict(fusion='none', upsample='bilinear', coord_stages=(), coord_merge=False)
+    found = {key: neck.get(key, value) for key, value in plain.items()}
+    expected = {**plain, **TABLE_1[name][0]}
+    expected['coord_stages'] = tuple(stage for stage in expected['coord_stages'] if stage <= stages)
+    assert {**found, 'coord_stages': tuple(found['coord_stages'])} == expected
+    assert len(neck.get('stage_channels', ALL)) == stages
 
 
 @CONFIGURATIONS

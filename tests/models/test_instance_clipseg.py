@@ -67,6 +67,13 @@ def test_losses_reach_every_parameter_with_and_without_instances(kinds):
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
+def test_weights_of_heads_are_initialised():
+    prior = dict(type='Normal', layer='Conv2d', std=0.01, bias_prob=0.1)
+    model = build(heads={**CONFIG['heads'], 'mask': {**CONFIG['heads']['mask'], 'init_cfg': prior}})
+    model.init_weights()
+    torch.testing.assert_close(model.heads.mask.project.bias.sigmoid(), torch.tensor([0.1]))
+
+
 def test_an_image_is_encoded_once_and_chunks_change_nothing(monkeypatch):
     model = build(test_cfg=dict(chunk=2, mask_threshold=0.3)).eval()
     calls, sizes = [], []
@@ -169,3 +176,19 @@ def test_training_takes_one_phrase_a_sample():
     with pytest.raises(ValueError, match=r'a\.png: 2 phrases'):
         build().loss(images(), [asked(('a', 'b'))])
     assert phrases_of(asked(['a']), most=1) == ('a',)
+
+
+@pytest.mark.parametrize('text', ['a dog . red cup', 'a dog. red cup.', ' . a dog . . red cup . '])
+def test_custom_entities_are_phrases(text):
+    """As mmdet's GLIP reads them; without, a text is one phrase whatever stands in it."""
+    sample = asked(text)
+    assert phrases_of(sample) == (text,)
+    sample.set_metainfo(dict(custom_entities=True))
+    assert phrases_of(sample) == ('a dog', 'red cup')
+
+
+def test_custom_entities_may_be_none():
+    sample = asked(' . ')
+    sample.set_metainfo(dict(custom_entities=True))
+    with pytest.raises(ValueError, match=r'a\.png: no phrase'):
+        phrases_of(sample)

@@ -50,12 +50,17 @@ def check(points, cores, cluster, num_clusters, radius, enough=0.0):
     st.sampled_from([0.01, 0.3, 1.0]),
     st.sampled_from([0.1, 0.7, 2.0]),
     st.booleans(),
+    st.booleans(),
 )
-def test_equals_brute_force_wherever_clusters_lie(seed, num_points, num_clusters, more, dims, spread, radius, early):
+def test_equals_brute_force_wherever_clusters_lie(seed, num_points, num_clusters, more, dims, spread, radius, early, own):
     points, cores, cluster = blobs(seed, num_points, num_clusters + more, num_clusters, dims, spread)
+    enough = radius / 2 if early else 0.0
+    if own:
+        radius = radius * (0.5 + torch.rand(num_points, generator=torch.Generator().manual_seed(seed)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, '_FEW', 8)
-        check(points, cores, cluster, num_clusters, radius, radius / 2 if early else 0.0)
+        patch.setattr(MODULE, '_MANY', 5)
+        check(points, cores, cluster, num_clusters, radius, enough)
 
 
 def test_a_long_cluster_around_a_small_one():
@@ -66,6 +71,15 @@ def test_a_long_cluster_around_a_small_one():
     cluster = torch.tensor([0] * 400 + [1] * 2)
     points = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     check(points, torch.cat([ring, small]), cluster, 2, 0.3)
+
+
+def test_points_in_order_ask_their_neighbours(monkeypatch):
+    points, cores, cluster = blobs(1, 6000, 600, 300, 8, 0.01)
+    points = points[torch.cdist(points, cores).argmin(dim=1).argsort()]  # in runs, as the pixels of an image
+    asked, search = [], MODULE._search_means
+    monkeypatch.setattr(MODULE, '_search_means', lambda one, means: (asked.append(len(one)), search(one, means))[1])
+    check(points, cores, cluster, 300, 0.5)
+    assert asked[:2] == [750, 300] and asked[2] < 100
 
 
 @pytest.mark.parametrize('rows', [1, 7, 64, 10_000])

@@ -14,8 +14,8 @@ SMALL = ('pe_decode', '--sizes', '60x80', '48x96', '--grids', '30x40', '24x48', 
 def test_tables_and_files(tool, tmp_path):
     status, text = tool('benchmark.py', *SMALL, '--out', tmp_path / 'new')
     assert status == 0, text
-    for name, baseline in (('brute_force', 'brute force'), ('loop', 'loop')):
-        with (tmp_path / 'new' / f'pe_decode_{name}.csv').open() as stream:
+    for baseline in ('brute force', 'loop', 'loop after our search'):
+        with (tmp_path / 'new' / f'pe_decode_{baseline.replace(" ", "_")}.csv').open() as stream:
             rows = list(csv.DictReader(stream))
         found = [(row['size'], row['grid'], row['instances']) for row in rows]
         assert found == [('60x80', '30x40', '1'), ('60x80', '30x40', '4'), ('48x96', '24x48', '1'), ('48x96', '24x48', '4')]

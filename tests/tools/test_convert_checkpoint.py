@@ -1,6 +1,5 @@
 """Checkpoints that mmengine pickled become files that load safely, and nothing in a hostile one runs."""
 
-import importlib.util
 import os
 import pickle
 import subprocess
@@ -12,6 +11,7 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from converters import load
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
@@ -49,10 +49,7 @@ Runner(
 assert 'mmext_instseg' not in sys.modules
 """
 
-
-SPEC = importlib.util.spec_from_file_location('convert_checkpoint', TOOL)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load('convert_checkpoint')
 
 
 @pytest.fixture(scope='module')

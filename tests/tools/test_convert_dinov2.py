@@ -1,17 +1,13 @@
 """DINOv2's weights from any layout to ours, and files that are something else."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from converters import load
 from dinov2_small import LAYOUTS, timm_model
 from mmdet.models.backbones import ResNet
 from safetensors.torch import load_file, save_file
 
-SPEC = importlib.util.spec_from_file_location('convert_dinov2', Path(__file__).parents[2] / 'tools' / 'convert_dinov2.py')
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load('convert_dinov2')
 
 
 @pytest.mark.parametrize('layout', list(LAYOUTS))

@@ -83,10 +83,13 @@ def test_bad_arguments(tool, untrained, tmp_path):
 
 
 def test_models_without_dense_maps(tool, untrained, tmp_path):
-    _, weights, _ = untrained
     config = tmp_path / 'other.py'
-    config.write_text("_base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'\nmodel = dict(backbone=dict(depth=18, init_cfg=None))\n")
-    status, _ = tool('draw_results.py', config, weights, '--out', tmp_path, '--device', 'cpu')
+    small = 'backbone=dict(depth=18, base_channels=8, init_cfg=None), mask_head=dict(stacked_convs=1, feat_channels=32)'
+    config.write_text(f"_base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'\nmodel = dict({small})\n")
+    status, _ = tool('draw_results.py', config, untrained[1], '--out', tmp_path, '--device', 'cpu')
+    assert "untrained.pth doesn't fit the SOLOv2 of" in status
+    torch.save(MODELS.build(Config.fromfile(config).model).state_dict(), tmp_path / 'own.pth')
+    status, _ = tool('draw_results.py', config, tmp_path / 'own.pth', '--out', tmp_path, '--device', 'cpu')
     assert 'a SOLOv2 predicts no dense maps' in status
 
 

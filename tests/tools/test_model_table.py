@@ -80,3 +80,12 @@ def test_what_cannot_be_counted(tool, tmp_path):
 def test_help_has_an_example(tool):
     status, text = tool('model_table.py', '--help')
     assert status == 0 and 'example:\n  python tools/model_table.py mmdet::' in text
+
+
+@pytest.mark.parametrize('method', ['dcme', 'pe_centroid', 'embedding_unet', 'instance_clipseg'])
+def test_our_other_methods_are_counted(method):
+    config = read_model(str(CONFIGS.parents[1] / method / f'{method}_tiny_shapes.py'))
+    found = count(config)
+    parts = build_model(config)
+    assert sum(found.parameters.values()) == sum(one.numel() for one in parts.parameters())
+    assert found.flops['backbone'] > 0 and found.flops['head'] > 0

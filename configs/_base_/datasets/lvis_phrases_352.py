@@ -8,7 +8,7 @@ negative_prob = 0.2
 # =====================================================================
 image = dict(type='LoadImageFromFile', backend_args=dict(backend='checked_images'))
 resize = dict(type='AlignedResize', scale=scale, keep_ratio=False)
-meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'text', 'instances')
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'text', 'custom_entities', 'instances')
 train_pipeline = [
     image,
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

@@ -13,7 +13,7 @@ load = [
     dict(type='GenerateInstanceMap'),
 ]
 dataset = dict(type='ShapesPhraseDataset', data_root=data_root, variant=variant, size=size)
-meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'text', 'instances')
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'text', 'custom_entities', 'instances')
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 # Ours, after the prompts that CLIP and CLIPSeg train with; 'a' becomes 'an' where it should.
 TEMPLATES = ('{}', 'a {}', 'the {}', 'a photo of a {}', 'a photo of the {}', 'an image of a {}')
 
+# 'an' goes by sound: a unicycle, a utensil, a one-way street, but an uninvited guest; an hourglass, an x-ray. Usual cases, no dictionary.
+_VOWEL_SOUND = re.compile(
+    r'(?!uni(?!de|m|n)|us[aeiu]|ut[ei]|uku|ur(an|in)|ufo\b|u\b|eu|ewe|one(?!r))[aeiou]|hon(est|ou?r)|hour|heir|[fhlmnrsx]\b', re.IGNORECASE
+)
+
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
     """The templates; raises ValueError unless there is one and each has one place for the phrase, '{}'."""
@@ -17,7 +22,7 @@ def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
 
 def fill(template: str, phrase: str) -> str:
     """The phrase in its template, e.g. 'a photo of an apple'."""
-    if phrase[:1].lower() in 'aeiou':
+    if _VOWEL_SOUND.match(phrase):
         template = re.sub(r'\b(a|A) (?={})', r'\1n ', template)
     return template.replace('{}', phrase)
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from mmengine.logging import print_log
 
 from ...registry import DATASETS
 from .phrase_dataset import PhraseDataset, PhraseImage, make_instance, need
+
+Lost = dict[str, Counter[str]]  # what is left out -> how often, by task
 
 _TRIES = 10
 _SHAPE = 'Polygons is a list of instances, each a list of polygons, each a list of points [x, y]; restore the published file'
@@ -31,8 +34,8 @@ class PhraseCutDataset(PhraseDataset):
     A task whose list of instances is empty has a negative phrase (ours; Shapes has such). PhraseCut has none; so where an image has none,
     training takes a phrase of another image, as CLIPSeg does, whose noun (`phrase_structure.name`) no task of the image has.
 
-    Polygons of fewer than three points are left out, as are instances without any other and tasks without any other instance; a warning
-    names the tasks.
+    Polygons of fewer than three points are left out, as are instances without any other or with a box that `make_instance` refuses, and
+    tasks without any other instance; one warning counts them and names the tasks.
 
     Args:
         ann_file: refer file.
@@ -70,15 +73,13 @@ class PhraseCutDataset(PhraseDataset):
             if (image := need(task, 'image_id', name)) not in sizes:
                 raise ValueError(f'{name}: image {image!r} is not in {image_file}; take both files from one release')
             tasks.setdefault(image, []).append(task)
-        flawed: list[str] = []
+        lost: Lost = defaultdict(Counter)
         for image, found in tasks.items():
-            yield self._read_image(image, found, sizes[image], flawed)
-        if flawed:
-            shown = ', '.join(flawed[:10]) + ', ...' * (len(flawed) > 10)
-            message = f'{path}: left out polygons of fewer than 3 points in {len(flawed)} tasks: {shown}'
-            print_log(message, 'current', logging.WARNING)
+            yield self._read_image(image, found, sizes[image], lost)
+        if lost:
+            print_log(f'{path}: left out {"; ".join(_describe(kind, lost[kind]) for kind in lost)}', 'current', logging.WARNING)
 
-    def _read_image(self, image: Any, tasks: list[dict], shape: tuple[int, int], flawed: list[str]) -> PhraseImage:
+    def _read_image(self, image: Any, tasks: list[dict], shape: tuple[int, int], lost: Lost) -> PhraseImage:
         height, width = shape
         positives, negatives, nouns = [], [], {}
         for task in tasks:
@@ -88,9 +89,7 @@ class PhraseCutDataset(PhraseDataset):
                 raise ValueError(f'{name}: the phrase is {phrase!r}; give it a text or remove the task')
             phrase = phrase.strip()
             nouns[phrase] = (task.get('phrase_structure') or {}).get('name') or phrase
-            kept, lost = _read_instances(task, name, height, width)
-            if lost:
-                flawed.append(str(task['task_id']))
+            kept = _read_instances(task, name, height, width, lost)
             if kept:
                 positives.append(((phrase,), kept))
             elif not given:
@@ -111,26 +110,36 @@ class PhraseCutDataset(PhraseDataset):
         return None
 
 
-def _read_instances(task: dict, name: str, height: int, width: int) -> tuple[list[dict], bool]:
-    """The instances of a task, and whether polygons of fewer than three points were left out."""
+def _read_instances(task: dict, name: str, height: int, width: int, lost: Lost) -> list[dict]:
+    """The instances of a task; what is left out is counted in `lost`."""
     given = task['Polygons']
     if not isinstance(given, list):
         raise ValueError(f'{name}: {_SHAPE}')
     for key in ('ann_ids', 'instance_boxes'):
         if key in task and len(task[key]) != len(given):
             raise ValueError(f'{name}: {len(given)} instances in Polygons, {len(task[key])} in {key}; restore the published file')
-    kept, lost = [], False
+    kept = []
     for polygons in given:
         if not isinstance(polygons, list) or not all(map(_is_polygon, polygons)):
             raise ValueError(f'{name}: {_SHAPE}')
         whole = [_points(polygon, name) for polygon in polygons if len(polygon) > 2]
-        lost |= len(whole) < len(polygons)
+        if short := len(polygons) - len(whole):
+            lost['polygons of fewer than 3 points'][str(task['task_id'])] += short
         if whole:
             corners = np.concatenate(whole).clip(0, (width, height))
             low, size = corners.min(axis=0), np.ptp(corners, axis=0)
             one = make_instance([*low.tolist(), *size.tolist()], [points.ravel().tolist() for points in whole], height, width)
-            kept += [one] if one else []
-    return kept, lost
+            if one:
+                kept.append(one)
+            else:
+                lost['instances under 1 pixel wide or high'][str(task['task_id'])] += 1
+    return kept
+
+
+def _describe(kind: str, tasks: Counter[str]) -> str:
+    """'12 polygons of fewer than 3 points (2 tasks: 7__0, 7__1)'."""
+    shown = ', '.join(list(tasks)[:10]) + ', ...' * (len(tasks) > 10)
+    return f'{tasks.total()} {kind} ({len(tasks)} tasks: {shown})'
 
 
 def _is_polygon(value: Any) -> bool:

@@ -10,9 +10,9 @@ from rich.progress import track
 
 from ..cityscapes.instances import SPLITS
 from .cityscapes import make_cityscapes
-from .depth import depth_folder, make_shapes_depth
-from .folder import make_shapes, shapes_folder
-from .phrase_files import make_shapes_phrases, phrases_folder
+from .depth import SHAPES_DEPTH
+from .folder import SHAPES
+from .phrase_files import SHAPES_PHRASES
 from .render import VARIANTS
 
 
@@ -48,15 +48,10 @@ def main() -> None:
         if args.cityscapes:
             there = Path(args.out, f'shapes_{args.cityscapes}.json').exists()
             folder = make_cityscapes(args.out, args.cityscapes, *chosen, track=show_progress)
-        elif args.depth:
-            there = depth_folder(shapes_folder(args.out, *chosen)).exists()
-            folder = make_shapes_depth(args.out, *chosen, track=show_progress)
-        elif args.phrases:
-            there = phrases_folder(args.out, *chosen).exists()
-            folder = make_shapes_phrases(args.out, *chosen, track=show_progress)
         else:
-            there = shapes_folder(args.out, *chosen).exists()
-            folder = make_shapes(args.out, *chosen, track=show_progress)
+            files = SHAPES_DEPTH if args.depth else SHAPES_PHRASES if args.phrases else SHAPES
+            there = files.folder(args.out, *chosen).exists()
+            folder = files.make(args.out, *chosen, track=show_progress)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{folder} was there already' if there else f'{folder}: {args.num_images} scenes in {time.monotonic() - start:.1f} s')

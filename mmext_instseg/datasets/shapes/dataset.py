@@ -1,4 +1,4 @@
-"""The Shapes data as mmdet data sets."""
+"""The Shapes data as data sets of mmdet and mmseg."""
 
 import logging
 import os
@@ -6,14 +6,16 @@ from pathlib import Path
 
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.logging import print_log
+from mmseg.datasets import BaseSegDataset
 
 from mmext_instseg.registry import DATASETS
 
 from ..phrases import PhraseCutDataset
-from .depth import depth_folder, make_shapes_depth
-from .folder import make_shapes, shapes_folder
-from .phrase_files import REFER_FILE, make_shapes_phrases, phrases_folder
+from .depth import SHAPES_DEPTH
+from .folder import SHAPES, FileSet
+from .phrase_files import REFER_FILE, SHAPES_PHRASES
 from .scene import STUFF, THINGS
+from .semantic import SHAPES_SEMANTIC
 
 _THING_COLORS = [(230, 60, 90), (60, 140, 230), (60, 200, 100), (235, 225, 60), (160, 70, 230)]
 _STUFF_COLORS = [(120, 110, 100), (170, 170, 170), (90, 120, 130)]
@@ -59,7 +61,7 @@ class ShapesDataset(CocoDataset):
         **kwargs,
     ) -> None:
         _refuse_files(kwargs)
-        folder = _find_or_make(data_root, variant, size, seed, num_images)
+        folder = _find_or_make(SHAPES, data_root, variant, size, seed, num_images)
         super().__init__(data_root=os.fspath(folder), ann_file='instances.json', data_prefix={'img': 'images/'}, **kwargs)
 
 
@@ -99,10 +101,8 @@ class ShapesPanopticDataset(CocoPanopticDataset):
         **kwargs,
     ) -> None:
         _refuse_files(kwargs)
-        folder = _find_or_make(data_root, variant, size, seed, num_images)
-        self.depth_folder = depth_folder(folder) if depth else None
-        if depth:
-            make_shapes_depth(data_root, variant, size, seed, num_images)
+        folder = _find_or_make(SHAPES, data_root, variant, size, seed, num_images)
+        self.depth_folder = SHAPES_DEPTH.make(data_root, variant, size, seed, num_images) if depth else None
         prefix = {'img': 'images/', 'seg': 'panoptic/'}
         super().__init__(data_root=os.fspath(folder), ann_file='panoptic.json', data_prefix=prefix, **kwargs)
 
@@ -140,9 +140,40 @@ class ShapesPhraseDataset(PhraseCutDataset):
         **kwargs,
     ) -> None:
         _refuse_files(kwargs)
-        series = data_root, variant, size, seed, num_images
-        _announce(phrases_folder(*series), num_images)
-        super().__init__(data_root=os.fspath(make_shapes_phrases(*series)), ann_file=REFER_FILE, **kwargs)
+        folder = _find_or_make(SHAPES_PHRASES, data_root, variant, size, seed, num_images)
+        super().__init__(data_root=os.fspath(folder), ann_file=REFER_FILE, **kwargs)
+
+
+@DATASETS.register_module()
+class ShapesSegDataset(BaseSegDataset):
+    """The same scenes for mmseg's semantic segmentors, made on first use as by `ShapesDataset`.
+
+    The labels are 0..4, the things, and 5..7, the stuff; no pixel is void.
+
+    Args:
+        data_root, variant, size, seed, num_images: as `ShapesDataset`.
+        **kwargs: as mmseg's `BaseSegDataset`, but for `ann_file`, `data_prefix` and suffixes, which follow from the above.
+
+    Raises:
+        ValueError: A value is out of its range.
+        RuntimeError: The folder is there but isn't whole.
+    """
+
+    METAINFO = {'classes': (*THINGS, *STUFF), 'palette': [*_THING_COLORS, *_STUFF_COLORS]}
+
+    def __init__(
+        self,
+        data_root: str = 'data/shapes',
+        variant: str = 'standard',
+        size: tuple[int, int] = (128, 128),
+        seed: int = 0,
+        num_images: int = 800,
+        **kwargs,
+    ) -> None:
+        _refuse_files(kwargs)
+        folder = _find_or_make(SHAPES_SEMANTIC, data_root, variant, size, seed, num_images)
+        prefix = {'img_path': 'images', 'seg_map_path': 'annotations'}
+        super().__init__(data_root=os.fspath(folder), data_prefix=prefix, img_suffix='.png', seg_map_suffix='.png', **kwargs)
 
 
 def _refuse_files(kwargs: dict) -> None:
@@ -151,11 +182,8 @@ def _refuse_files(kwargs: dict) -> None:
         raise ValueError(f'Shapes finds its own files by data_root, variant, size, seed and num_images: leave out {names}.')
 
 
-def _find_or_make(data_root: str, variant: str, size: tuple[int, int], seed: int, num_images: int) -> Path:
-    _announce(shapes_folder(data_root, variant, size, seed, num_images), num_images)
-    return make_shapes(data_root, variant, size, seed, num_images)
-
-
-def _announce(folder: Path, num_images: int) -> None:
+def _find_or_make(files: FileSet, data_root: str, variant: str, size: tuple[int, int], seed: int, num_images: int) -> Path:
+    folder = files.folder(data_root, variant, size, seed, num_images)
     if not folder.exists():
         print_log(f'Making {num_images} Shapes scenes in {folder}, once.', logger='current', level=logging.INFO)
+    return files.make(data_root, variant, size, seed, num_images)

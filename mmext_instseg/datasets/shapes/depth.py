@@ -1,18 +1,15 @@
 """The depth of the scenes, laid out as mmseg lays out NYUv2."""
 
-import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .folder import MANIFEST, check_files, check_manifest, describe, move_in, shapes_folder
+from .folder import FileSet
 from .layout import Piece
 from .scene import SceneSpec
 
-DEPTH_VERSION = 'v1'
 # Metres. The background falls from FAR at the upper edge to NEAR at the lower one; the forms stand in front of it.
 FAR, NEAR = 8.0, 4.0
 _FIRST, _SPAN = 1.0, 4.0
@@ -43,45 +40,18 @@ def depth_map(pieces: list[Piece], ids: np.ndarray) -> np.ndarray:
     return np.where(ids > 0, by_id, plane[:, None]).astype(np.float32)
 
 
-def depth_folder(folder: Path) -> Path:
-    """Where the depth of a Shapes folder lies: beside it, e.g. data/shapes/v1_standard_128x128_seed0_n800_depth."""
-    return folder.with_name(f'{folder.name}_depth')
-
-
-def make_shapes_depth(
-    data_root: str | os.PathLike = 'data/shapes',
-    variant: str = 'standard',
-    size: tuple[int, int] = (128, 128),
-    seed: int = 0,
-    num_images: int = 800,
-    track: Callable[[range], Iterable[int]] | None = None,
-) -> Path:
-    """Makes the depth of a Shapes data set unless it is there, and returns its folder; the data set itself is neither needed nor touched.
-
-    The folder is one split of NYUv2 as mmseg's `NYUDataset` and our `DepthDataset` read it: images/<image id>.jpg and
-    annotations/<image id>.png of 16 bits in millimetres (`LoadDepthMap(kind='metric', scale=0.001)`), named as the images in
-    the data set's own folder. Arguments, errors and several processes at once: as `make_shapes`.
-    """
-    spec = SceneSpec(variant, size, seed)
-    folder = depth_folder(shapes_folder(data_root, variant, size, seed, num_images))
-    if folder.exists() or not move_in(folder, lambda building: _write(building, spec, num_images, track or (lambda indices: indices))):
-        check_manifest(folder, _describe(spec, num_images))
-        check_files(folder, 'images', '.jpg', num_images)
-        check_files(folder, 'annotations', '.png', num_images)
-    return folder
-
-
-def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[range], Iterable[int]]) -> None:
-    for name in ('images', 'annotations'):
+def _write(folder: Path, spec: SceneSpec, indices: Iterable[int]) -> None:
+    for name in SHAPES_DEPTH.images:
         (folder / name).mkdir()
-    for index in track(range(num_images)):
+    for index in indices:
         pieces = spec.pieces(index)
         scene, stem = spec.show(index, pieces), f'{index + 1:012d}'
         Image.fromarray(scene.image).save(folder / 'images' / f'{stem}.jpg', quality=95, subsampling=0)
         millimetres = np.rint(depth_map(pieces, scene.ids) * 1000).astype(np.uint16)
         Image.fromarray(millimetres).save(folder / 'annotations' / f'{stem}.png')
-    (folder / MANIFEST).write_text(json.dumps(_describe(spec, num_images), indent=2))
 
 
-def _describe(spec: SceneSpec, num_images: int) -> dict:
-    return describe(spec, num_images) | {'depth': DEPTH_VERSION}
+#: One split of NYUv2 as mmseg's `NYUDataset` and our `DepthDataset` read it: images/<image id>.jpg and annotations/<image id>.png of 16
+#: bits in millimetres (`LoadDepthMap(kind='metric', scale=0.001)`), named as the images of the data set itself.
+SHAPES_DEPTH = FileSet({'depth': 'v1'}, {'images': '.jpg', 'annotations': '.png'}, (), _write)
+depth_folder, make_shapes_depth = SHAPES_DEPTH.folder, SHAPES_DEPTH.make

@@ -1,16 +1,15 @@
 """Phrases about the scenes in the formats of PhraseCut and LVIS v1."""
 
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ...structures import join_rings, trace_mask
-from .folder import MANIFEST, check_digests, check_files, check_manifest, describe, digests, move_in, shapes_folder
+from .folder import FileSet
 from .phrases import ScenePhrase, scene_phrases
 from .sampling import Draw
 from .scene import THINGS, VERSION, Scene, SceneSpec
@@ -19,7 +18,6 @@ from .writers import INFO, bounding_box
 PHRASES_VERSION = 'v1'
 SPLIT = 'shapes'
 REFER_FILE, IMAGE_FILE, LVIS_FILE = f'refer_{SPLIT}.json', 'image_data_split.json', f'lvis_v1_{SPLIT}.json'
-_JSONS = (REFER_FILE, IMAGE_FILE, LVIS_FILE)
 _STREAM = 4  # streams 0 to 3 make the scene
 SYNONYMS = {
     'circle': ['circle', 'disk', 'disc_(shape)'],
@@ -30,50 +28,10 @@ SYNONYMS = {
 }
 
 
-def phrases_folder(
-    data_root: str | os.PathLike = 'data/shapes',
-    variant: str = 'standard',
-    size: tuple[int, int] = (128, 128),
-    seed: int = 0,
-    num_images: int = 800,
-) -> Path:
-    """Where the phrases of a data set lie, made or not: e.g. data/shapes/v1_standard_128x128_seed0_n800_phrases. As `shapes_folder`."""
-    folder = shapes_folder(data_root, variant, size, seed, num_images)
-    return folder.with_name(f'{folder.name}_phrases')
-
-
-def make_shapes_phrases(
-    data_root: str | os.PathLike = 'data/shapes',
-    variant: str = 'standard',
-    size: tuple[int, int] = (128, 128),
-    seed: int = 0,
-    num_images: int = 800,
-    track: Callable[[range], Iterable[int]] | None = None,
-) -> Path:
-    """Makes phrases about a Shapes data set unless they are there, and returns their folder; the data set is neither needed nor touched.
-
-    The folder is one of PhraseCut and one of LVIS v1 at once, for readers of either:
-
-        images/<image id>.jpg
-        refer_shapes.json, image_data_split.json      PhraseCut: what `scene_phrases` says
-        lvis_v1_shapes.json                           LVIS v1: classes with synonyms; all absent ones are in neg_category_ids
-
-    Polygons run along the edges of pixels, so that COCO's rasterisation gives the masks. A negative phrase is a task without instances,
-    which PhraseCut itself hasn't. `coco_url` is the path below the folder. Arguments, errors and several processes at once: as
-    `make_shapes`.
-    """
-    spec = SceneSpec(variant, size, seed)
-    folder = phrases_folder(data_root, variant, size, seed, num_images)
-    if folder.exists() or not move_in(folder, lambda building: _write(building, spec, num_images, track or iter)):
-        check_digests(folder, check_manifest(folder, _describe(spec, num_images)), _JSONS)
-        check_files(folder, 'images', '.jpg', num_images)
-    return folder
-
-
-def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[range], Iterable[int]]) -> None:
+def _write(folder: Path, spec: SceneSpec, indices: Iterable[int]) -> None:
     (folder / 'images').mkdir()
     phrasecut, lvis = _PhraseCut(), _LVIS()
-    for index in track(range(num_images)):
+    for index in indices:
         scene, image_id = spec.scene(index), index + 1
         Image.fromarray(scene.image).save(folder / 'images' / f'{image_id}.jpg', quality=95, subsampling=0)
         polygons = [_outlines(scene.ids == number) for number in range(1, len(scene.objects) + 1)]
@@ -83,11 +41,18 @@ def _write(folder: Path, spec: SceneSpec, num_images: int, track: Callable[[rang
         lvis.add(image_id, scene, polygons, boxes)
     for name, data in ((REFER_FILE, phrasecut.tasks), (IMAGE_FILE, phrasecut.images), (LVIS_FILE, lvis.data())):
         (folder / name).write_text(json.dumps(data))
-    (folder / MANIFEST).write_text(json.dumps(_describe(spec, num_images) | digests(folder, _JSONS), indent=2))
 
 
-def _describe(spec: SceneSpec, num_images: int) -> dict:
-    return describe(spec, num_images) | {'phrases': PHRASES_VERSION}
+#: A folder of PhraseCut and one of LVIS v1 at once, for readers of either:
+#:
+#:     images/<image id>.jpg
+#:     refer_shapes.json, image_data_split.json      PhraseCut: what `scene_phrases` says
+#:     lvis_v1_shapes.json                           LVIS v1: classes with synonyms; all absent ones are in neg_category_ids
+#:
+#: Polygons run along the edges of pixels, so that COCO's rasterisation gives the masks. A negative phrase is a task without instances,
+#: which PhraseCut itself hasn't. `coco_url` is the path below the folder.
+SHAPES_PHRASES = FileSet({'phrases': PHRASES_VERSION}, {'images': '.jpg'}, (REFER_FILE, IMAGE_FILE, LVIS_FILE), _write)
+phrases_folder, make_shapes_phrases = SHAPES_PHRASES.folder, SHAPES_PHRASES.make
 
 
 def _outlines(mask: np.ndarray) -> list[np.ndarray]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from torch._subclasses import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from .detectors import build_model
@@ -22,15 +24,19 @@ class Complexity:
         parameters: numbers of them, frozen ones included.
         flops: of one image, two for a multiply-add; those of convolutions and matrix products (attention's two as well) alone, as
             `torch.utils.flop_counter` counts.
+        trained: parameters that get a gradient.
     """
 
     name: str
     parameters: dict[str, int]
     flops: dict[str, int]
+    trained: int = 0
 
 
 def count_complexity(name: str, config: ConfigDict, size: tuple[int, int]) -> Complexity:
-    """Counts on torch's meta device, where tensors have a shape and nothing else: at no cost in time or memory.
+    """Counts with torch's fake tensors, which have a shape and nothing else: no image costs time or memory.
+
+    A text model is asked for one phrase of one word.
 
     Args:
         config: a detector with backbone, neck and heads. Its post-processing isn't counted: SOLOv2's dynamic convolution isn't, either.
@@ -41,12 +47,15 @@ def count_complexity(name: str, config: ConfigDict, size: tuple[int, int]) -> Co
     """
     divisor = config.data_preprocessor.get('pad_size_divisor', 1)
     shape = tuple(-(-side // divisor) * divisor for side in size)
-    model = build_model(config).to('meta').eval()
-    sample = DetDataSample(metainfo=dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    model = build_model(config).eval()
+    sample = DetDataSample(metainfo=dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)), text='object')
+    fake = FakeTensorMode(allow_non_fake_inputs=True)  # on the CPU: autocast doesn't know the meta device
+    weights: dict[str, torch.Tensor] = {name: fake.from_tensor(one) for name, one in (*model.named_parameters(), *model.named_buffers())}
+    plain = sdpa_kernel(SDPBackend.MATH)  # the counter doesn't know the CPU's own attention
+    with fake, plain, FlopCounterMode(display=False) as counter, torch.no_grad():
         try:
-            model(torch.zeros(1, 3, *shape, device='meta'), [sample], mode='tensor')
-        except (NotImplementedError, RuntimeError) as error:
+            torch.func.functional_call(model, weights, (torch.zeros(1, 3, *shape), [sample]), dict(mode='tensor'))
+        except (AttributeError, NotImplementedError, RuntimeError) as error:
             problem = f'{name}: the network of a {config.type} depends on the image, so nothing can be counted without one ({error})'
             raise ValueError(problem) from None
     counts = {key: sum(counts.values()) for key, counts in counter.get_flop_counts().items()}
@@ -54,7 +63,8 @@ def count_complexity(name: str, config: ConfigDict, size: tuple[int, int]) -> Co
     parameters = {part: _parameters(getattr(model, part, None)) for part in PARTS}
     for found, total in ((flops, counter.get_total_flops()), (parameters, _parameters(model))):
         found['head'] = total - found['backbone'] - found['neck']
-    return Complexity(name, parameters, flops)
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    return Complexity(name, parameters, flops, trained)
 
 
 def _parameters(module: torch.nn.Module | None) -> int:

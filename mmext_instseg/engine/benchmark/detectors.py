@@ -19,18 +19,26 @@ from torch import nn
 from .made_up import make_batch, rcnn_outputs, solo_outputs
 
 
-def read_model(path: str) -> ConfigDict:
-    """The model of a config file, or of an installed package's: 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'.
+def read_config(path: str) -> Config:
+    """A config file, or an installed package's: 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'.
 
     Raises:
         OSError, ValueError: no such config, or it has no model.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'pkg_resources', UserWarning)  # mmengine finds packages by it
-        config = get_config(path) if '::' in path else Config.fromfile(path)
+        try:
+            config = get_config(path) if '::' in path else Config.fromfile(path)
+        except (AssertionError, ValueError) as error:
+            raise ValueError(f'{path}: {"give the path of the file; " if "::" in path else ""}{error}') from None
     if 'model' not in config:
         raise ValueError(f'{path} has no model; give the config of a detector')
-    return config.model
+    return config
+
+
+def read_model(path: str) -> ConfigDict:
+    """The model of `read_config`."""
+    return read_config(path).model
 
 
 def build_model(config: ConfigDict) -> BaseModel:
@@ -80,7 +88,7 @@ class Detector:
         self.meta = self.sample[0].metainfo
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
         self.scaler = torch.amp.GradScaler(setting.device.type, enabled=setting.amp and setting.device.type == 'cuda')
-        self._settle()
+        settle_norms(self.model, self.image)
         self.outputs = self.make_outputs()
 
     @property
@@ -145,16 +153,21 @@ class Detector:
         if self.model.training != training:
             self.model.train(training)
 
-    @torch.no_grad()
-    def _settle(self) -> None:
-        norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.train().momentum = 1.0
-        self.model.backbone(self.image)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        self.model.eval()
+
+@torch.no_grad()
+def settle_norms(model: Any, image: torch.Tensor) -> None:
+    """Gives the backbone's batch norms the statistics of one image: without, random weights double the variance from block to block.
+
+    Leaves the model in evaluation mode.
+    """
+    norms = [module for module in model.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().momentum = 1.0
+    model.backbone(image)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
 
 
 class TwoStageDetector(Detector):

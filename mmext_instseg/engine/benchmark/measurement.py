@@ -98,13 +98,16 @@ def run_in_turn(
 
 def run_seconds(function: Callable[[], Any], device: torch.device) -> float:
     """Wall time of one run, work of a GPU included; on the CPU with one thread the process's own, without waiting for others."""
-    wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
-    clock = time.process_time if _own_time(device) else time.perf_counter
-    wait()
-    start = clock()
+    start = now(device)
     function()
-    wait()
-    return clock() - start
+    return now(device) - start
+
+
+def now(device: torch.device) -> float:
+    """Seconds on the clock of `run_seconds`, once a GPU has done what it was given."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.process_time() if _own_time(device) else time.perf_counter()
 
 
 def _own_time(device: torch.device) -> bool:

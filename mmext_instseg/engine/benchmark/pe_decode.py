@@ -34,7 +34,10 @@ class BruteForceCodec(PECentroidCodec):
 def pe_decode_cases(
     settings: Sequence[tuple[tuple[int, int], tuple[int, int]]], instances: Sequence[int], device: torch.device, seed: int = 0
 ) -> Iterator[tuple[str, Case]]:
-    """('brute force' or 'loop', case) of every setting and number of instances.
+    """(name of the baseline, case) of every setting and number of instances.
+
+    Baselines: 'brute force' compares every pixel with the whole grid, the rest is the codec's; 'loop', the decoder written out, does so too
+    and takes candidates and instances one by one; 'loop after our search' is the same after the codec's search of columns and rows.
 
     Args:
         settings: ((H, W) of the maps, (rows, columns) of the grid).
@@ -51,7 +54,8 @@ def pe_decode_cases(
             foreground = (blobs.ids > 0)[None].to(device)
             columns = dict(size='{}x{}'.format(*shape), grid='{}x{}'.format(*grid), instances=count)
             ours = partial(codec.decode, maps, foreground)
-            for name, other in (('brute force', brute.decode), ('loop', partial(decode_pe_by_loop, codec))):
+            loop, half = (partial(decode_pe_by_loop, one) for one in (brute, codec))
+            for name, other in (('brute force', brute.decode), ('loop', loop), ('loop after our search', half)):
                 baseline = partial(other, maps, foreground)
                 yield name, Case(columns, foreground[0].numel(), ours, baseline, partial(find_score_difference, name=name, count=count))
 
@@ -76,7 +80,8 @@ def _loop(codec: PECentroidCodec, maps: dict[str, Tensor], foreground: Tensor) -
     for number, (row, col, _) in enumerate(survivors, start=1):
         at = [torch.tensor([index], device=cell.device) for index in (col, row)]
         affinity = sum(codec.affinity(value, axis, at[axis])[0] for axis, value in enumerate(values))
-        affinity = torch.where(cell == row * codec.grid[1] + col, torch.inf, affinity)  # a pixel in the very cell has none nearer
+        apart = (cell // codec.grid[1] - row) ** 2 + (cell % codec.grid[1] - col) ** 2
+        affinity = torch.where(apart <= codec.near_radius**2, 1e6 - apart, affinity)  # a cell near by goes before any affinity
         nearer = (affinity > nearest) & (cell < codec.grid[0] * codec.grid[1])
         nearest, owner = torch.where(nearer, affinity, nearest), torch.where(nearer, number, owner)
     groups = []

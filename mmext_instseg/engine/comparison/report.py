@@ -51,7 +51,13 @@ def write_report(out: Path, runs: dict[Run, dict], metrics: Sequence[str] = ()) 
     table = Table(caption='mean ± standard deviation over seeds')
     for name in header:
         is_name = name == 'config'
-        table.add_column(name.replace('/', '\n'), justify='left' if is_name else 'right', overflow='fold', no_wrap=not is_name)
+        table.add_column(
+            name.replace('/', '\n'),
+            justify='left' if is_name else 'right',
+            overflow='fold',
+            no_wrap=not is_name,
+            min_width=24 if is_name else None,
+        )
     for row in rows:
         table.add_row(*row)
     _plot(out / PLOT_NAME, runs, panels)

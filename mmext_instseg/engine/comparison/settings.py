@@ -56,9 +56,8 @@ def with_budget(cfg: Config, iterations: int | None = None, seconds: float | Non
 def _set_loop(cfg: Config, iterations: int | None) -> int | None:
     """Makes the loop iteration-based and scales the schedule; returns the iterations of an epoch where epochs were counted."""
     loop = cfg.get('train_cfg') or {}
-    if loop.get('type', 'IterBasedTrainLoop') not in ('IterBasedTrainLoop', 'EpochBasedTrainLoop') or not {'max_iters', 'max_epochs'} & set(
-        loop
-    ):
+    kind = loop.get('type', 'IterBasedTrainLoop').removeprefix('Resumable')
+    if kind not in ('IterBasedTrainLoop', 'EpochBasedTrainLoop') or not {'max_iters', 'max_epochs'} & set(loop):
         raise ValueError(f'{cfg.filename}: train_cfg must be an EpochBasedTrainLoop or an IterBasedTrainLoop, not {dict(loop)}')
     epoch = _iterations_per_epoch(cfg) if 'max_epochs' in loop else None
     length = loop['max_iters'] if epoch is None else loop['max_epochs'] * epoch

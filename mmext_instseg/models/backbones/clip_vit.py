@@ -103,8 +103,11 @@ class CLIPViT(CLIPTower):
         tower = self.visual
         patches = tower.conv1(x.to(tower.conv1.weight.dtype)).flatten(2).transpose(1, 2)
         first = tower.class_embedding.to(patches.dtype).expand(len(x), 1, -1)
-        positions = resample_abs_pos_embed(tower.positional_embedding[None], list(grid))
-        return tower.ln_pre(torch.cat([first, patches], dim=1) + positions.to(patches.dtype))
+        return tower.ln_pre(torch.cat([first, patches], dim=1) + self.positions(grid).to(patches.dtype))
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position embeddings of the class token and a grid of patches, (1, 1 + h * w, C)."""
+        return resample_abs_pos_embed(self.visual.positional_embedding[None], list(grid))
 
     def _in_trunk(self, key: str) -> bool:
         block = re.match(r'visual\.transformer\.resblocks\.(\d+)\.', key)

@@ -185,10 +185,14 @@ class DINOv2ViT(LocalWeights):
     def _embed(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """Images -> (B, 1 + registers + h * w, C) tokens with positions."""
         tokens = self.patch_embed(x)
-        own = 1 - bool(self.num_registers)
-        tokens = tokens + resize_positions(self.pos_embed[:, own:], grid, antialias=bool(self.num_registers))
+        tokens = tokens + self.positions(grid)
         first = [self.cls_token + self.pos_embed[:, :1]] if self.reg_token is None else [self.cls_token, self.reg_token]
         return torch.cat([*(token.expand(len(x), -1, -1) for token in first), tokens], dim=1)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position embeddings of a grid of patches, (1, h * w, C)."""
+        own = 1 - bool(self.num_registers)
+        return resize_positions(self.pos_embed[:, own:], grid, antialias=bool(self.num_registers))
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

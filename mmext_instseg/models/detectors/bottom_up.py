@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
+from mmengine.model import ModuleDict
 from mmengine.structures import PixelData
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...codecs import BaseCodec
 from ...ops import sample_bilinear, segment_mean
@@ -97,7 +98,7 @@ class BottomUpSegmentor(BaseDetector):
         self.neck = None if neck is None else MODELS.build(neck)
         self.codec: BaseCodec = TASK_UTILS.build(codec)
         extra = {'instance': dict(codec=codec)}
-        self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
+        self.heads: Any = ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in heads.items()})
         self.train_cfg = train_cfg
         self.test_settings = TestSettings(**(test_cfg or {}))
         unknown = set(self.test_settings.true_maps) - set(heads)

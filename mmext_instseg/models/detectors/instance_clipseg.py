@@ -7,8 +7,9 @@ from typing import Any, cast
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.config import ConfigDict
+from mmengine.model import ModuleDict
 from mmengine.structures import InstanceData, PixelData
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...codecs import BaseCodec
 from ...ops import sample_bilinear, segment_mean
@@ -76,7 +77,7 @@ class InstanceCLIPSeg(BaseDetector):
         self.text_encoder = MODELS.build(text_encoder)
         self.neck = MODELS.build(neck)
         extra = {'heatmap': dict(codec=codec), 'distance': dict(codec=codec)}
-        self.heads: Any = nn.ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in present.items()})
+        self.heads: Any = ModuleDict({name: MODELS.build(ConfigDict(**head, **extra.get(name, {}))) for name, head in present.items()})
         self.train_cfg = train_cfg
         self.test_settings = PhraseSettings(**(test_cfg or {}))
 
@@ -185,7 +186,7 @@ class InstanceCLIPSeg(BaseDetector):
 
 
 def phrases_of(sample: Any, most: int | None = None) -> tuple[str, ...]:
-    """The phrases of a sample's `text`, one or several.
+    """The phrases of a sample's `text`, one or several; with `custom_entities` a text is split at '. ', as by mmdet's GLIP: 'dog . cat .'.
 
     Args:
         most: more than that many are refused.
@@ -194,6 +195,8 @@ def phrases_of(sample: Any, most: int | None = None) -> tuple[str, ...]:
         ValueError: there is none, or one too many; names the image.
     """
     text = sample.get('text')
+    if isinstance(text, str) and sample.get('custom_entities'):
+        text = [phrase for part in text.split('. ') if (phrase := part.strip('. '))]
     phrases = (text,) if isinstance(text, str) else tuple(text or ())
     if not phrases:
         raise ValueError(f'{sample.get("img_path")}: no phrase; put `text` into the sample and into the meta_keys of PackDenseInputs')

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmdet.models.dense_heads import SOLOHead, SOLOV2Head
 from mmdet.models.dense_heads.solov2_head import MaskFeatModule
 from mmdet.models.utils import generate_coordinate
+from mmengine.dist import get_world_size
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -40,9 +41,9 @@ class AMLSOLOV2Head(SOLOV2Head):
     one but trains its kernel on all their masks. Here the cell is trained, label and mask both, on the candidate with the smallest
     sigmoid(L_cate) + sigmoid(lambda L_mask) (Eq. 3); lambda is `loss_mask.loss_weight`, L_cate the focal loss summed over classes.
 
-    The losses are `loss_mask`, over the positive cells, and `loss_cls`, over positive cells + 1; both numbers are averaged over the
-    ranks. Each loss reaches every parameter of its branch, whether the batch has instances or not. Crowd regions are ignored: cells
-    that lie in them by more than half, and their pixels in the mask loss.
+    The losses are `loss_mask`, over the positive cells of all ranks, and `loss_cls`, over these + 1, so that the mean over the ranks is
+    the loss of all images together. Each loss reaches every parameter of its branch, whether the batch has instances or not. Crowd
+    regions are ignored: cells that lie in them by more than half, and their pixels in the mask loss.
 
     Memory of a training step, beside the network: `gather_instances`; about 16 bytes * h * w for each positive cell (logits,
     probabilities, target and gradient of its mask, as in mmdet); matching decodes the candidates of contested cells alone, without
@@ -154,14 +155,17 @@ class AMLSOLOV2Head(SOLOV2Head):
 
         owner = candidates.owner(len(classes))
         positive = owner >= 0
-        num_positive = normaliser(positive)
+        num_ranks = get_world_size()
+        num_positive = num_ranks * normaliser(positive)
         cls_loss = self._cls_loss(classes, torch.cat([instances.labels, instances.labels.new_tensor([self.num_classes])])[owner])
         mask_loss = self._mask_loss(candidates, kernels, mask_feats, instances)
         if self.literal_loss:
             cls_loss, mask_loss = torch.where(positive, cls_loss.sigmoid(), cls_loss), mask_loss.sigmoid()
         if instances.crowd is not None:
             cls_loss = cls_loss * (positive | ~crowd_cells(instances.crowd, self.num_grids))
-        return dict(loss_mask=mask_loss.sum() / num_positive.clamp(min=1), loss_cls=cls_loss.sum() / (num_positive + 1))
+        return dict(
+            loss_mask=num_ranks * mask_loss.sum() / num_positive.clamp(min=1), loss_cls=num_ranks * cls_loss.sum() / (num_positive + 1)
+        )
 
     @torch.no_grad()
     def _match(self, candidates: Candidates, kernels: Tensor, classes: Tensor, feats: Tensor, instances: Instances) -> Candidates:

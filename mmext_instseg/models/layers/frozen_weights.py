@@ -33,6 +33,11 @@ class FrozenWeights(LocalWeights):
         self.frozen = frozen
         self._fingerprint: bytes | None = None  # of the file whose weights are in place
 
+    @property
+    def from_file(self) -> bool:
+        """Whether the weights in place are those of the file."""
+        return self._fingerprint is not None
+
     def freeze(self) -> None:
         """Takes effect if `frozen`."""
         if self.frozen:

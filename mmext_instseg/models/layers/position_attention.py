@@ -46,8 +46,8 @@ class PositionAttention(BaseModule):
         """(B, C, H, W), any size -> the same."""
         t1, *pam = self.reduce(x).chunk(4, dim=1)
         # (B, 1, N, C / 8) each. Contiguous: with strides torch would fall back to the N x N matrix.
-        query, key, value = (part.flatten(2).mT.unsqueeze(1).contiguous() for part in pam)
+        query, key, value = (part.flatten(2).transpose(1, 2).unsqueeze(1).contiguous() for part in pam)
         gathered = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        t2 = self.project(gathered.squeeze(1).mT.reshape(t1.shape))
+        t2 = self.project(gathered.squeeze(1).transpose(1, 2).reshape(t1.shape))
         t3 = self.fuse(torch.cat([self.theta * t1, t2], dim=1))
         return x + t3 if self.residual else t3

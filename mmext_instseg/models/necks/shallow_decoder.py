@@ -72,6 +72,6 @@ class ShallowDecoder(BaseModule):
         """
         if tuple(tap.shape[1] for tap in inputs) != self.in_channels:
             raise ValueError(f'ShallowDecoder.in_channels are {list(self.in_channels)}; the inputs have {[tap.shape[1] for tap in inputs]}')
-        if len({tap.shape[-2:] for tap in inputs}) > 1:
+        if any(tap.shape[-2:] != inputs[0].shape[-2:] for tap in inputs):
             raise ValueError(f'ShallowDecoder: the inputs must be of one size, not {[tuple(tap.shape[-2:]) for tap in inputs]}')
         return (self.conv(self.ups(torch.cat(inputs, dim=1))),)

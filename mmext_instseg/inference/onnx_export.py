@@ -1,0 +1,183 @@
+"""From a detector to ONNX files that `OnnxSegmentor`, or anything else, runs."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from .onnx import FORMAT, MANIFEST, PHRASES, OnnxPart
+from .onnx_networks import NetworkPart, exportable, network_parts
+from .tiled import image_steps
+
+OPSET = 18
+TOLERANCE = 1e-4
+_NETWORK = ('backbone', 'neck', 'text_encoder', 'data_preprocessor', 'train_cfg', 'init_cfg', 'pretrained')
+
+
+@torch.no_grad()
+def export_onnx(
+    detector: BaseModel, cfg: Config, folder: str | Path, size: tuple[int, int] | None = None, phrases: Sequence[str] = ()
+) -> list[Path]:
+    """Writes a detector's network as ONNX, with what is needed to use it beside.
+
+    Each file is run with onnxruntime and compared with the detector before it is kept, at two sizes where the size is free.
+
+    Args:
+        detector: a BottomUpSegmentor, SOLOv2 or InstanceCLIPSeg, with its weights and `dataset_meta`.
+        cfg: its config.
+        folder: gets the files: network.onnx, or image_encoder.onnx and decoder.onnx; network.json; with phrases phrases.npz.
+        size: (H, W) of the network's input, in pixels; None: any multiple of the preprocessor's `pad_size_divisor`.
+        phrases: for an InstanceCLIPSeg: their embeddings are written along.
+
+    Returns:
+        what was written.
+
+    Raises:
+        ImportError: onnx or onnxruntime isn't there.
+        ValueError: the folder has such files already; a detector or setting that can't be exported; a network whose file computes
+            something else, which isn't kept.
+    """
+    folder = Path(folder)
+    manifest = make_manifest(detector, cfg, size)
+    divisor = manifest['input']['multiple_of']
+    step = -(-32 // divisor) * divisor
+    traced = size or (4 * step, 6 * step)
+    copied = exportable(detector, traced, dynamic=size is None)
+    parts = network_parts(copied, traced, dynamic=size is None)
+    encoded = None
+    if phrases:
+        if not hasattr(detector, 'text_encoder'):
+            raise ValueError(f'a {type(detector).__name__} takes no phrases')
+        encoded = copied.text_encoder(list(phrases)).numpy()
+    paths = [folder / f'{part.name}.onnx' for part in parts]
+    written = [*paths, folder / MANIFEST, *([folder / PHRASES] if phrases else [])]
+    if there := [path for path in (*written, folder / PHRASES) if path.exists()]:
+        raise ValueError(f'{there[0]} is there already; move or delete it, or choose another folder')
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, path in zip(parts, paths, strict=True):
+        _write(part, path)
+        try:
+            _verify(part, path, None if size else (6 * step + divisor, 3 * step))
+        except ValueError:
+            path.unlink()
+            raise
+        manifest['parts'][part.name] = dict(file=path.name, inputs=list(part.inputs), outputs=list(part.outputs))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding='utf-8')
+    if encoded is not None:
+        np.savez(folder / PHRASES, phrases=np.array(phrases), embeddings=encoded)
+    return written
+
+
+def make_manifest(detector: BaseModel, cfg: Config, size: tuple[int, int] | None) -> dict[str, Any]:
+    """What network.json says, but for the parts.
+
+    Raises:
+        ValueError: a size that the network can't have; results that need the ground truth; a config that isn't plain data.
+    """
+    model = cfg.model.to_dict()
+    before = {'mean': None, 'pad_size_divisor': 1, **model['data_preprocessor']}
+    divisor = before['pad_size_divisor']
+    if size is not None and any(side % divisor for side in size):
+        fit = [-(-side // divisor) * divisor for side in size]
+        raise ValueError(f'a size of {size[0]} {size[1]} is no multiple of pad_size_divisor={divisor}: take {fit[0]} {fit[1]}')
+    test = model.get('test_cfg') or {}
+    if wanted := [name for name in ('true_maps', 'oracle') if test.get(name)]:
+        raise ValueError(
+            f'test_cfg.{wanted[0]}={test[wanted[0]]!r} takes the ground truth, which an exported network has none of; remove it'
+        )
+    steps = image_steps(cfg)
+    steps[0] = {**steps[0], 'type': 'mmdet.LoadImageFromNDArray'}
+    manifest = dict(
+        format=FORMAT,
+        detector=model['type'].rsplit('.', 1)[-1],
+        classes=list(detector.dataset_meta['classes']),
+        input=dict(
+            layout='1, 3, height, width; float32',
+            size=size,
+            multiple_of=divisor,
+            color='RGB' if before.get('bgr_to_rgb') or before.get('rgb_to_bgr') else 'BGR',
+            mean=before['mean'] or [0.0] * 3,
+            std=before['std'] if before['mean'] else [1.0] * 3,
+            pad_value=before.get('pad_value', 0),
+        ),
+        parts={},
+        post_processing={key: value for key, value in model.items() if key not in _NETWORK},
+        pipeline=[dict(step) for step in steps],
+    )
+    try:
+        return json.loads(json.dumps(manifest))
+    except TypeError as error:
+        raise ValueError(f'the config has something besides numbers, texts, lists and dicts ({error}): name types by their text') from None
+
+
+def difference(found: dict[str, Tensor], wanted: Sequence[Tensor]) -> float:
+    """The largest absolute difference of a map, divided by the largest absolute value in that map; of all maps the largest."""
+    worst = 0.0
+    for (name, mine), theirs in zip(found.items(), wanted, strict=True):
+        if mine.shape != theirs.shape:
+            raise ValueError(f'{name} has the shape {tuple(mine.shape)}, in PyTorch {tuple(theirs.shape)}')
+        scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+        worst = max(worst, float((mine - theirs).abs().max() / scale))
+    return worst
+
+
+def _write(part: NetworkPart, path: Path) -> None:
+    """By the exporter that traces. The one of torch.export keeps the size of CoordConv's maps and takes 20 times as long."""
+    with warnings.catch_warnings(), _plain_attention():
+        warnings.simplefilter('ignore')  # Python numbers in a trace: `_verify` finds out those that matter
+        torch.onnx.export(
+            part.module,
+            tuple(part.inputs.values()),
+            str(path),
+            input_names=list(part.inputs),
+            output_names=list(part.outputs),
+            dynamic_axes=part.axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def _verify(part: NetworkPart, path: Path, other: tuple[int, int] | None) -> None:
+    """Runs a file on random inputs, at another size too where there is one.
+
+    Raises:
+        ValueError: it doesn't give what the module gives.
+    """
+    run = OnnxPart(path, part.outputs)
+    generator = torch.Generator().manual_seed(0)
+    shapes = [[tuple(one.shape) for one in part.inputs.values()]]
+    if other is not None:
+        shapes.append([(1, 3, *other)])
+    for one in shapes:
+        inputs = [torch.randn(shape, generator=generator) for shape in one]
+        try:
+            worst = difference(run(*inputs), part.module(*inputs))
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f'{path.name} does not run on {one}: {error}. {_cure(other)}') from None
+        except Exception as error:  # onnxruntime's own errors have no common class
+            raise ValueError(f'{path.name} does not run on {one}: {error}. {_cure(other)}') from None
+        if worst > TOLERANCE:
+            raise ValueError(f'{path.name} differs from PyTorch by {worst:.1e} of the scale on {one}. {_cure(other)}')
+
+
+def _cure(other: tuple[int, int] | None) -> str:
+    return 'Name a fixed size by --size H W' if other is not None else 'This network can not be exported'
+
+
+@contextmanager
+def _plain_attention():
+    """Without the fused encoder layer, which ONNX doesn't know."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
