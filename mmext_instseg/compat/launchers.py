@@ -1,16 +1,20 @@
-"""mmengine's launchers where there is no GPU: gloo in place of nccl, and no device numbers.
+"""mmengine's launchers where there is no GPU: gloo in place of nccl, no device numbers, and a group that is left at the end.
 
 mmengine 0.10.7 and onedl-mmengine 0.10.12: `--launcher pytorch` and `slurm` call `torch.cuda.set_device`, and `Runner.wrap_model` hands
-DDP a device number; both raise on a machine without a GPU, where training on one process works. With a GPU nothing changes.
+DDP a device number; both raise on a machine without a GPU, where training on one process works. And they never leave the process group:
+a thread of gloo that still lives while Python ends now and then aborts the process, so that slurm and torchrun call a finished run failed.
+With a GPU nothing changes.
 
 Upstream: as far as we know not reported. Goes when mmengine asks for the device first.
 """
 
+import atexit
 from functools import partial
 from typing import Any
 
 import mmengine.dist.utils as upstream
 import torch
+import torch.distributed as dist
 from mmengine.device import get_device
 from mmengine.model import MMDistributedDataParallel
 
@@ -31,10 +35,16 @@ def _init_dist(original: Any, backend: str, *args: Any, **kwargs: Any) -> None:
     if get_device() != 'cpu':
         return original(backend, *args, **kwargs)
     upstream.torch = _TorchWithoutGpu()
+    atexit.register(_leave)
     try:
         return original('gloo' if backend == 'nccl' else backend, *args, **kwargs)
     finally:
         upstream.torch = torch
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _wrap(original: Any, self: MMDistributedDataParallel, module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:

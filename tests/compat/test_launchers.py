@@ -1,6 +1,8 @@
 """mmengine's launchers on a machine without a GPU, and their untouched course on one with."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -31,6 +33,20 @@ def test_without_a_gpu_nccl_becomes_gloo(alone, launcher):
     init_dist(launcher, backend='nccl', timeout=60)
     assert get_backend() == 'gloo'
     assert launchers.upstream.torch is torch
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_the_group_is_left_before_python_ends(alone):
+    script = (
+        'import atexit, torch.distributed as dist\n'
+        "atexit.register(lambda: print('still a member:', dist.is_initialized()))\n"  # the last to be called
+        'import mmext_instseg\n'
+        'from mmengine.dist import init_dist\n'
+        "init_dist('pytorch', timeout=60)\n"
+        "print('member:', dist.is_initialized())"
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split('\n')[-3:] == ['member: True', 'still a member: False', ''], done.stdout + done.stderr
 
 
 def test_with_a_gpu_nothing_changes(monkeypatch):
