@@ -10,13 +10,13 @@ from .segments import segment_mean, segment_sum
 
 _ROWS = 512  # points that go to one range of cores on a CPU; their distances stay in its cache
 _FEW = 256
-_MANY = 256  # means, from which on points ask those beside them first; every eighth asks all
-_EVERY = 8
+_MANY = 64  # means, from which on points ask those beside them first; every 16th asks all
+_EVERY = 16
 _SLACK = 1e-3  # of distances, for the rounding of the matrix product
 
 
 def nearest_core(
-    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float | Tensor, enough: float = 0.0
+    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float | Tensor, enough: float | Tensor = 0.0
 ) -> tuple[Tensor, Tensor]:
     """The cluster of the nearest core within a radius, on the tensors' device.
 
@@ -33,7 +33,8 @@ def nearest_core(
         cluster: (C,) int64 in 0..K-1, ascending, each at least once.
         num_clusters: K.
         radius: a core at this distance still counts; (M,) for one of each point.
-        enough: a point with one of about 256 cores of its cluster this near looks no further: the same cluster, another distance.
+        enough: a point with one of about 256 cores of its cluster this near looks no further: the same cluster, another distance. (M,) for
+            one of each point.
 
     Returns:
         cluster (M,) int64, -1 where no core is within the radius, the earlier core's on a tie; distance (M,) float32 to the nearest core.
@@ -73,12 +74,12 @@ def _few_of_each(cluster: Tensor, num_clusters: int) -> Tensor:
 def _nearest_mean(points: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
     """(M,) the nearest mean, and (M,) a distance that no other mean is nearer than; inf where there is one mean.
 
-    Where there are many means, most points ask only those of the points beside them, which of pixels in raster order are mostly of the same
-    object: one that is nearer than half the way to the next mean has none nearer.
+    Where there are many means, most points ask only those of the points beside them, which of an image's pixels in blocks are mostly of the
+    same object: one that is nearer than half the way to the next mean has none nearer.
     """
     if len(means) < _MANY:
         return _search_means(points, means)
-    asked, _ = _search_means(points[::_EVERY], means)
+    asked = torch.cat([_closest(part, means) for part in points[::_EVERY].split(_rows(points.device, len(means)))])
     before, after = (one.repeat_interleave(_EVERY)[: len(points)] for one in (asked, torch.cat([asked[1:], asked[-1:]])))
     to_before, to_after = (torch.linalg.vector_norm(points - means[one], dim=1) for one in (before, after))
     guess, distance = torch.where(to_after < to_before, after, before), torch.minimum(to_before, to_after)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,8 +143,12 @@ class InstanceMap:
 
     def masks(self) -> Tensor:
         """(K, H, W) bool; (K + 1) * H * W bytes."""
-        planes = torch.zeros((len(self) + 1, *self.shape), dtype=torch.bool, device=self.device)
-        return planes.scatter_(0, self.ids.clamp(min=0)[None].long(), True)[1:]  # a third of the time of K comparisons
+        shape = (len(self) + 1, *self.shape)
+        if self.device.type == 'cpu':
+            planes = torch.from_numpy(np.zeros(shape, dtype=bool))  # pages that nothing is written to cost nothing; torch writes zeros
+        else:
+            planes = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        return planes.scatter_(0, self.ids.clamp(min=0)[None].long(), True)[1:]  # not K comparisons
 
     def label_map(self, background: int, ignore: int) -> Tensor:
         """(H, W) int64: each pixel's label; `background` where there is no instance, `ignore` where ignored."""

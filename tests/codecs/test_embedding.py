@@ -6,7 +6,7 @@ from sklearn.cluster import DBSCAN
 from test_dcme import partition, voronoi
 
 from mmext_instseg.codecs import BaseCodec, EmbeddingCodec
-from mmext_instseg.codecs.embedding import border_pixels
+from mmext_instseg.codecs.embedding import block_pixels, border_pixels
 from mmext_instseg.ops import adaptive_parameters, dbscan_cores, joint_histogram, sample_by_value
 from mmext_instseg.registry import TASK_UTILS
 from mmext_instseg.structures import InstanceMap
@@ -86,6 +86,16 @@ def test_round_trip_up_to_the_size_filter(seed, shape, num, dims, min_area):
     assert partition(decoded.ids) == expected
     assert decoded.areas.tolist() == sorted(map(len, expected), reverse=True)
     torch.testing.assert_close(decoded.scores, torch.ones(len(expected)), rtol=0, atol=1e-3)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.tuples(st.integers(1, 13), st.integers(1, 13)))
+def test_pixels_come_block_after_block(seed, shape):
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+    pixel = block_pixels(mask)
+    assert torch.equal(pixel.sort().values, mask.flatten().nonzero()[:, 0])
+    block = pixel // shape[1] // 4 * 4 + pixel % shape[1] // 4  # at most four blocks in a row
+    assert torch.equal(block, block.sort().values)
 
 
 def test_small_objects_survive_a_small_sample():

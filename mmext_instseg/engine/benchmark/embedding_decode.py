@@ -21,7 +21,7 @@ _ROWS = 512  # pixels of the brute force at a time; more are slower
 
 
 def search_all_cores(
-    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float | Tensor, enough: float = 0.0
+    points: Tensor, cores: Tensor, cluster: Tensor, num_clusters: int, radius: float | Tensor, enough: float | Tensor = 0.0
 ) -> tuple[Tensor, Tensor]:
     """`ops.nearest_core`, but that every point is compared with every core."""
     squares = cores.square().sum(dim=1)
