@@ -29,9 +29,9 @@ class EmbeddingCodec(BaseCodec):
        min_samples.
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
-       `min_area`, up to four times in all: objects too small for the first sample or its min_samples. What is nearer lies between
-       objects. Border pixels further than delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions
-       and take part then.
+       `min_area`, up to four times in all: objects too small for the first sample or its min_samples. Such a sample holds 1,024 points,
+       or four of an object of `min_area` if these are more. What is nearer lies between objects. Border pixels further than
+       delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions and take part then.
     5. The other border pixels join the cluster of their nearest core within the highest eps.
     6. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
 
@@ -43,7 +43,7 @@ class EmbeddingCodec(BaseCodec):
 
     `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond. Objects
     whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Only the sample
-    goes to the host. Time of an image: H W d, M (K + 256) d, n^2 d for the sample of n; K hardly shows below some hundreds. Memory: 16
+    goes to the host. Time of an image: H W d, M (K / 16 + 256) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
     bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and what
     `ops.nearest_core` takes.
 

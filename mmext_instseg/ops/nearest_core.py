@@ -24,8 +24,9 @@ def nearest_core(
     than |p - c_j| - r_j. So the point looks at the cores of the cluster with the nearest mean, and at all cores only where another cluster
     could still have one that is nearer and within the radius. That is rare where clusters are apart.
 
-    Time M (K + C / K) d, with `enough` M (K + 256) d; M C d where nothing is apart. Memory: 4 bytes * M d, 40 bytes * M, and of temporary
-    distances 4 bytes * 512 * max(K, C) on a CPU, 4 bytes * 2^26 on a GPU. What is read back doesn't depend on K.
+    Time M (K + C / K) d, with `enough` M (K + 256) d, of K from 64 on a 16th where points lie beside others of their cluster; M C d
+    where nothing is apart. Memory: 4 bytes * M d, 40 bytes * M, and of temporary distances 4 bytes * 512 * max(K, C) on a CPU,
+    4 bytes * 2^26 on a GPU. What is read back doesn't depend on K.
 
     Args:
         points: (M, d) float32, finite. Near 0 for accuracy: the product's rounding grows with the square of the norm.
