@@ -15,7 +15,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from mmext_instseg.engine.benchmark import Entry, Racer, Standing, Truth, explain, measurement, ratios_to_first, zoo_rows
-from mmext_instseg.engine.benchmark.zoo import _score
+from mmext_instseg.engine.benchmark.zoo_scores import score_all
 
 CPU = torch.device('cpu')
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -63,7 +63,7 @@ def test_table_and_files(tool, tmp_path, image, untrained):
 
 def test_post_processing_is_what_follows_the_network(image):
     """The heads' own network outputs cost nothing of it: without the codec there is next to none."""
-    racer = Racer(Entry('one', tiny('dcme')), [image], (32, 48), CPU, ('object',), {})
+    racer = Racer(Entry('one', tiny('dcme')), [(image, 0)], (32, 48), CPU, ('object',))
     calls, right = [], racer.model.codec.decode
     racer.model.codec.decode = lambda *args, **kwargs: (calls.append(racer._since), right(*args, **kwargs))[1]
     (found,) = racer.run()
@@ -73,7 +73,7 @@ def test_post_processing_is_what_follows_the_network(image):
 
 
 def test_its_own_pipeline_without_a_size(image):
-    racer = Racer(Entry('one', tiny('dcme')), [image], None, CPU, ('object',), {'one': 7})
+    racer = Racer(Entry('one', tiny('dcme')), [(image, 7)], None, CPU, ('object',))
     assert racer.batches[0][1][0].img_shape == (60, 90) and racer.batches[0][1][0].img_id == 7
     assert racer.classes()['classes'] == ('circle', 'square', 'triangle', 'star', 'ring')
 
@@ -94,28 +94,34 @@ def test_problems_are_one_line():
 
 
 def perfect(panoptic: bool):
-    """A racer that finds the two objects of one image of 8 x 8 pixels; with things and a background of stuff."""
+    """A racer that finds the two objects of an image of 8 x 8 pixels; with things and a background of stuff."""
     masks = torch.zeros(2, 8, 8, dtype=torch.bool)
     masks[0, :4, :4] = masks[1, 5:, 5:] = True
-    sample = DetDataSample(metainfo=dict(img_id=3, img_path='3.jpg', ori_shape=(8, 8)))
-    boxes = torch.tensor([[0.0, 0, 4, 4], [5, 5, 8, 8]])
-    sample.pred_instances = InstanceData(masks=masks, bboxes=boxes, scores=torch.tensor([0.9, 0.8]), labels=torch.tensor([0, 0]))
-    if panoptic:
-        segments = torch.full((1, 8, 8), 1)
-        segments[0][masks[0]], segments[0][masks[1]] = 1000, 2000
-        sample.pred_panoptic_seg = PixelData(sem_seg=segments)
+
+    def predict(path, number):
+        sample = DetDataSample(metainfo=dict(img_id=number, img_path=str(path), ori_shape=(8, 8)))
+        boxes = torch.tensor([[0.0, 0, 4, 4], [5, 5, 8, 8]])
+        sample.pred_instances = InstanceData(masks=masks, bboxes=boxes, scores=torch.tensor([0.9, 0.8]), labels=torch.tensor([0, 0]))
+        if panoptic:
+            segments = torch.full((1, 8, 8), 1)
+            segments[0][masks[0]], segments[0][masks[1]] = 1000, 2000
+            sample.pred_panoptic_seg = PixelData(sem_seg=segments)
+        return sample
+
     meta = dict(classes=('box', 'wall'), thing_classes=('box',), stuff_classes=('wall',))
-    return SimpleNamespace(run=lambda: [sample], classes=lambda: meta), masks
+    return SimpleNamespace(images=[(Path('3.jpg'), 3)], predict=predict, classes=lambda: meta), masks
 
 
 def write_truth(folder: Path, masks: torch.Tensor) -> Truth:
     areas = [int(mask.sum()) for mask in masks]
-    images = [dict(id=3, file_name='3.jpg', height=8, width=8)]
+    images = [dict(id=number, file_name=f'{number}.jpg', height=8, width=8) for number in (3, 5)]  # the race shows the first alone
     categories = [dict(id=1, name='box', isthing=1), dict(id=2, name='wall', isthing=0)]
     polygons = [[0, 0, 4, 0, 4, 4, 0, 4], [5, 5, 8, 5, 8, 8, 5, 8]]
     boxes = [[0, 0, 4, 4], [5, 5, 3, 3]]
     found = [
-        dict(id=n + 1, image_id=3, category_id=1, iscrowd=0, area=areas[n], bbox=boxes[n], segmentation=[polygons[n]]) for n in range(2)
+        dict(id=2 * image + n, image_id=image, category_id=1, iscrowd=0, area=areas[n], bbox=boxes[n], segmentation=[polygons[n]])
+        for image in (3, 5)
+        for n in range(2)
     ]
     (folder / 'coco.json').write_text(json.dumps(dict(images=images, annotations=found, categories=categories[:1])))
     ids = np.full((8, 8), 9, np.uint8)
@@ -125,25 +131,42 @@ def write_truth(folder: Path, masks: torch.Tensor) -> Truth:
     cv2.imwrite(str(folder / 'panoptic' / '3.png'), np.dstack([np.zeros_like(ids), np.zeros_like(ids), ids]))  # BGR: ids in red
     segments = [dict(id=n + 1, category_id=1, iscrowd=0, area=areas[n], bbox=boxes[n]) for n in range(2)]
     segments.append(dict(id=9, category_id=2, iscrowd=0, area=64 - sum(areas), bbox=[0, 0, 8, 8]))
-    annotations = [dict(image_id=3, file_name='3.png', segments_info=segments)]
+    annotations = [dict(image_id=number, file_name=f'{number}.png', segments_info=segments) for number in (3, 5)]
     (folder / 'panoptic.json').write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
     return Truth(folder / 'coco.json', folder / 'panoptic.json')
 
 
 @pytest.mark.parametrize('panoptic', [False, True])
-def test_scores_of_a_perfect_detector(tmp_path, panoptic):
+def test_scores_of_a_perfect_detector_on_some_of_the_images(tmp_path, panoptic):
     racer, masks = perfect(panoptic)
     truth = write_truth(tmp_path, masks)
-    assert truth.image_ids() == {'3': 3}
-    found = _score(racer, truth)
+    assert truth.image_ids() == {'3': 3, '5': 5}
+    found = score_all(racer, truth)
     assert found == pytest.approx({'AP': 100, 'AP50': 100, **({'PQ': 100} if panoptic else {})})
+
+
+def test_scores_need_truth_and_classes_in_common(tmp_path):
+    racer, masks = perfect(False)
+    truth = write_truth(tmp_path, masks)
+    assert truth.ids_of([Path('a/5.png'), Path('3.jpg')]) == [5, 3] and Truth().ids_of([Path('x'), Path('y')]) == [0, 1]
+    with pytest.raises(ValueError, match=r'new\.jpg is not among the images of .*coco\.json \(1 such\)'):
+        truth.ids_of([Path('3.jpg'), Path('new.jpg')])
+    racer.classes = lambda: dict(classes=('dog', 'cat'))
+    with pytest.raises(ValueError, match=r'none of its classes \(dog, cat, \.\.\.\) is one of .*coco\.json \(box'):
+        score_all(racer, truth)
+
+
+def test_no_more_images_are_kept_than_are_timed(image, monkeypatch):
+    monkeypatch.setattr('mmext_instseg.engine.benchmark.zoo.TIMED', 2)
+    racer = Racer(Entry('one', tiny('dcme')), [(image, number) for number in range(5)], (32, 48), CPU, ('object',))
+    assert len(racer.batches) == len(racer.run()) == 2 and racer.predict(*racer.images[4]).img_id == 4
 
 
 def test_truths_that_disagree(tmp_path):
     _, masks = perfect(False)
     truth = write_truth(tmp_path, masks)
     truth.panoptic.write_text(truth.panoptic.read_text().replace('"id": 3', '"id": 4'))
-    with pytest.raises(ValueError, match=r'image 3\.jpg has another id'):
+    with pytest.raises(ValueError, match=r'image 3\.jpg has id 4, but 3 is that of another image or file'):
         truth.image_ids()
 
 

@@ -13,11 +13,13 @@ from .race import Lap, check_results, prove_equal, run_race
 from .race_report import attention_rows, lap_rows, plot_race, race_rows
 from .report import measurement_rows, plot_measurements
 from .targets import target_cases
-from .zoo import Entry, Racer, Standing, Truth, explain, run_zoo_race
+from .zoo import TIMED, Entry, Racer, Standing, explain, run_zoo_race
 from .zoo_report import plot_zoo, ratios_to_first, zoo_csv, zoo_rows
+from .zoo_scores import Truth
 
 __all__ = [
     'LOOPS',
+    'TIMED',
     'USUAL',
     'AttentionMemory',
     'Case',

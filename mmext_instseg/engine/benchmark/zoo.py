@@ -1,16 +1,16 @@
 """Any detectors of mmdet's registries on the same images in one run: network, post-processing, memory, parameters, scores."""
 
 import copy
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmdet.models.dense_heads import RPNHead
+from mmdet.structures import DetDataSample
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch import nn
@@ -19,9 +19,11 @@ from ...inference import image_steps, open_detector
 from ...registry import DATASETS
 from .detectors import build_model, read_config, settle_norms
 from .measurement import now, peak_bytes, run_in_turn
+from .zoo_scores import Truth, score_all
 
 #: What follows the network, by the class that owns it: mmdet's heads and fusion heads, our detectors.
 _POSTPROCESSING = ('predict_by_feat', 'results_from_maps', 'instances_from_maps', '_give')
+TIMED = 16  # images that are timed, at most, and that stay in memory
 
 
 @dataclass
@@ -61,54 +63,32 @@ class Standing:
     problem: str | None = None
 
 
-@dataclass
-class Truth:
-    """Annotations of the images, for scores. `coco`: file of instances; `panoptic`: file, its PNGs in a folder of the same name."""
-
-    coco: Path | None = None
-    panoptic: Path | None = None
-
-    def image_ids(self) -> dict[str, int]:
-        """Ids by file name.
-
-        Raises:
-            ValueError: the two files number an image differently.
-        """
-        ids: dict[str, int] = {}
-        for path in filter(None, (self.coco, self.panoptic)):
-            for image in json.loads(path.read_text())['images']:
-                if ids.setdefault(Path(image['file_name']).stem, image['id']) != image['id']:
-                    raise ValueError(f'{path}: image {image["file_name"]} has another id than in {self.coco}')
-        return ids
-
-
 class Racer:
     """A detector and its inputs, ready to run.
 
     Args:
         entry: what to build.
-        images: files; every detector gets the same ones.
+        images: files and their ids; every detector gets the same ones. The first `TIMED` are kept, preprocessed, to be timed.
         size: (H, W) that all of them get, whatever their aspect, padded to multiples of 32 where the detector itself doesn't say; None: as
             its own test pipeline says.
         device: of everything.
         phrases: asked of detectors that take text.
-        ids: image ids by stem, for scores.
     """
 
     def __init__(
         self,
         entry: Entry,
-        images: Sequence[Path],
+        images: Sequence[tuple[Path, int]],
         size: tuple[int, int] | None,
         device: torch.device,
         phrases: tuple[str, ...],
-        ids: dict[str, int],
     ) -> None:
+        self.images, self.size, self.phrases = images, size, phrases
         self.entry, self.device, self.config = entry, device, read_config(entry.config)
         self.model = self._build().to(device).eval()
         if size is not None and getattr(self.model.data_preprocessor, 'pad_size_divisor', 1) == 1:  # left to its pipeline
             self.model.data_preprocessor.pad_size_divisor = 32
-        self.batches = [self._load(path, ids.get(path.stem, number), size, phrases) for number, path in enumerate(images)]
+        self.batches = [self._load(*image) for image in images[:TIMED]]
         if entry.checkpoint is None:
             settle_norms(self.model, self.batches[0][0])
         self.rounds: list[float] = []
@@ -132,15 +112,20 @@ class Racer:
             known = getattr(DATASETS.get(dataset.type), 'METAINFO', {})
         return {**known, **dataset.get('metainfo', {}), **meta}
 
-    @torch.no_grad()
     def run(self, number: int | None = None) -> list:
-        """Predicts all images, or one of them; takes the time of the post-processing."""
+        """Predicts the images that are timed, or one of them; takes the time of the post-processing."""
         self.rounds.append(0.0)
-        chosen = self.batches if number is None else [self.batches[number]]
-        found = []
-        for inputs, samples in chosen:
-            found += self.model.predict(inputs, copy.deepcopy(samples), rescale=True)
-        return found
+        return [self._predict(batch) for batch in (self.batches if number is None else [self.batches[number]])]
+
+    def predict(self, path: Path, image_id: int) -> DetDataSample:
+        """Predicts any image."""
+        self.rounds.append(0.0)
+        return self._predict(self._load(path, image_id))
+
+    @torch.no_grad()
+    def _predict(self, batch: tuple) -> DetDataSample:
+        inputs, samples = batch
+        return self.model.predict(inputs, copy.deepcopy(samples), rescale=True)[0]
 
     def _timed(self, function: Callable) -> Callable:
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -170,16 +155,16 @@ class Racer:
                 )  # random offsets, stage after stage, leave the image, and mmdet can't paste masks there
         return model
 
-    def _load(self, path: Path, image_id: int, size: tuple[int, int] | None, phrases: tuple[str, ...]) -> tuple:
-        if size is None:
+    def _load(self, path: Path, image_id: int) -> tuple:
+        if self.size is None:
             steps = image_steps(self.config)
         else:
-            resize = dict(type='Resize', scale=(size[1], size[0]), keep_ratio=False)
+            resize = dict(type='Resize', scale=(self.size[1], self.size[0]), keep_ratio=False)
             keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
             steps = [dict(type='LoadImageFromFile'), resize, dict(type='PackDetInputs', meta_keys=keys)]
         with DefaultScope.overwrite_default_scope('mmdet'):
             packed = Compose(steps)(dict(img_path=str(path), img_id=image_id))
-        packed['data_samples'].set_metainfo(dict(text=phrases))
+        packed['data_samples'].set_metainfo(dict(text=self.phrases))
         data = self.model.data_preprocessor(pseudo_collate([packed]), False)
         return data['inputs'], data['data_samples']
 
@@ -194,26 +179,40 @@ def run_zoo_race(
     phrases: tuple[str, ...] = ('object',),
     progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda title: iter,
 ) -> list[Standing]:
-    """Runs every detector on every image, in turn, round by round; a detector that can't run says why, and the others go on.
+    """Times every detector on the first `TIMED` images, in turn, round by round, and scores those with a checkpoint on all images.
 
-    Memory: all weights at once.
+    A detector that can't run says why, and the others go on. Memory: all weights and each one's timed images at once.
 
     Args:
         entries, images, size, phrases: as of `Racer`.
         truth: for scores, of detectors with a checkpoint.
         progress: for a title, what wraps an iterable to show progress.
+
+    Raises:
+        ValueError: by `Truth.ids_of`.
     """
-    standings, racers, ids = [Standing(entry) for entry in entries], {}, truth.image_ids()
-    for standing in progress('First runs')(standings):
+    standings, racers = [Standing(entry) for entry in entries], {}
+    numbered = list(zip(images, truth.ids_of(images), strict=True))
+
+    def attempt(standing: Standing, step: Callable[[], None]) -> None:
         try:
-            racer = Racer(standing.entry, images, size, device, phrases, ids)
-            standing.peak = peak_bytes(lambda racer=racer: racer.run(0), device)  # warms up, too
-            standing.parameters = racer.parameters
-            if standing.entry.checkpoint is not None:
-                standing.scores = _score(racer, truth)
-            racers[id(standing)] = racer
+            step()
         except Exception as error:  # whatever a foreign config raises is its row, not the end of the race
             standing.problem = explain(error)
+
+    def prepare(standing: Standing) -> None:
+        racers[id(standing)] = racer = Racer(standing.entry, numbered, size, device, phrases)
+        standing.peak = peak_bytes(lambda: racer.run(0), device)  # warms up, too
+        standing.parameters = racer.parameters
+
+    def score(standing: Standing) -> None:
+        standing.scores = score_all(racers[id(standing)], truth, progress(f'Scores of {standing.entry.name}'))
+
+    for standing in progress('First runs')(standings):
+        attempt(standing, partial(prepare, standing))
+    for standing in standings:
+        if standing.problem is None and standing.entry.checkpoint is not None:
+            attempt(standing, partial(score, standing))
     running = [standing for standing in standings if standing.problem is None]
     for standing in running:
         racers[id(standing)].rounds.clear()
@@ -230,26 +229,6 @@ def explain(error: Exception) -> str:
     if missing:
         return f'needs a compiled op: {re.sub("_(forward|backward)$", "", missing[1])}'
     return f'{type(error).__name__}: {" ".join(str(error).split())[:160]}'
-
-
-def _score(racer: Racer, truth: Truth) -> dict[str, float]:
-    found = [sample.to_dict() for sample in racer.run()]
-    meta = racer.classes()
-    scores: dict[str, float] = {}
-    if truth.coco is not None and all('pred_instances' in one for one in found):
-        metric = CocoMetric(ann_file=str(truth.coco), metric='segm')
-        scores = _evaluate(metric, meta, found, {'AP': 'coco/segm_mAP', 'AP50': 'coco/segm_mAP_50'})
-    if truth.panoptic is not None and all('pred_panoptic_seg' in one for one in found):
-        metric = CocoPanopticMetric(ann_file=str(truth.panoptic), seg_prefix=str(truth.panoptic.with_suffix('')))
-        scores |= {'PQ': _evaluate(metric, meta, found, {'PQ': 'coco_panoptic/PQ'})['PQ'] / 100}
-    return {name: 100 * value for name, value in scores.items()}
-
-
-def _evaluate(metric: Any, meta: dict, found: list[dict], names: dict[str, str]) -> dict[str, float]:
-    metric.dataset_meta = meta
-    metric.process({}, copy.deepcopy(found))
-    values = metric.evaluate(len(found))
-    return {name: values[key] for name, key in names.items()}
 
 
 def _forget_weights(config: Any) -> None:
