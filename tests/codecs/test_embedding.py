@@ -152,6 +152,18 @@ def test_an_object_below_min_samples_is_found_afterwards():
     assert partition(round_trip(EmbeddingCodec(), instances).ids) == partition(ids)
 
 
+@pytest.mark.parametrize('num', [200, 400])
+def test_a_fixed_min_samples_finds_small_objects_beside_a_large_one(num):
+    rows = num // 20
+    ids = torch.ones(6 * rows + 200, 200, dtype=torch.int64)
+    for k in range(num):
+        y, x = 6 * (k // 20), 10 * (k % 20)
+        ids[y : y + 6, x : x + 10] = 0
+        ids[y + 1 : y + 5, x + 1 : x + 5] = k + 2
+    instances = InstanceMap.from_ids(ids, torch.zeros(num + 1))
+    assert len(round_trip(EmbeddingCodec(min_samples=8), instances)) == num + 1
+
+
 def test_clusters_as_wide_as_the_loss_allows_stay_whole():
     # Pixels fill the ball of radius delta_var around their mean, most of them near its middle: small steps there, wide ones outside.
     generator = torch.Generator().manual_seed(0)
