@@ -98,15 +98,29 @@ def test_the_path_comes_from_the_data_set_or_from_a_pattern(tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(), 'photos/a.b.jpg: the data set names no depth map; use DepthDataset'),
+        (dict(sample_idx=0), 'photos/a.b.jpg: the data set names no depth map; use DepthDataset'),
         (dict(img=np.zeros((3, 2, 3), np.uint8)), r'a\.png: the depth map has 2 x 3 pixels .* the image photos/a\.b\.jpg 3 x 2'),
         (dict(homography_matrix=np.eye(3)), r'a\.png: loaded after the image was resized, flipped or cropped'),
     ],
 )
 def test_images_without_their_depth_are_refused(tmp_path, changes, message):
-    path = dict(depth_map_path=str(write(tmp_path, TWO, 'a.png'))) if changes else {}
+    path = {} if 'sample_idx' in changes else dict(depth_map_path=str(write(tmp_path, TWO, 'a.png')))
     with pytest.raises(ValueError, match=message):
         LoadDepthMap('metric')(image_results(**path, **changes))
+
+
+@pytest.mark.parametrize('path', [None, 'depth/{stem}.png'])
+def test_an_image_without_any_truth_passes(path):
+    for results in (image_results(), image_results(img_path=None)):
+        assert set(LoadDepthMap('metric', path=path)(dict(results))) == set(results)
+
+
+@pytest.mark.parametrize('key', ['instances', 'segments_info', 'sample_idx'])
+def test_an_image_with_other_truth_needs_its_depth(key):
+    with pytest.raises(ValueError, match='the data set names no depth map'):
+        LoadDepthMap('metric')(image_results(**{key: []}))
+    with pytest.raises(ValueError, match=r'depth/a\.b\.png'):
+        LoadDepthMap('metric', path='depth/{stem}.png')(image_results(**{key: []}))
 
 
 @pytest.mark.parametrize(

@@ -129,12 +129,20 @@ def test_unusable_annotations_are_refused_with_the_path(change, message):
 
 @pytest.mark.parametrize(('key', 'cure'), [('gt_masks', 'with_mask=True'), ('gt_bboxes_labels', 'with_label=True')])
 def test_missing_keys_are_named_with_the_way_out(key, cure):
-    results = results_of(three_masks())
+    results = results_of(three_masks()) | dict(instances=[])
     del results[key]
     with pytest.raises(ValueError, match=f'no {key}; load the annotations with {cure}'):
         GenerateInstanceMap().transform(results)
     with pytest.raises(ValueError, match="overlap must be 'top' or 'ignore'"):
         GenerateInstanceMap(overlap='both')
+
+
+@pytest.mark.parametrize('promised', ['sample_idx', 'instances', 'segments_info', 'seg_map_path', 'depth_map_path'])
+def test_only_an_image_without_any_truth_passes_without_masks(promised):
+    bare = {'img_path': None, 'img_shape': (5, 6), 'ori_shape': (5, 6), 'gt_bboxes_labels': np.zeros(0, int), 'seg_map_path': None}
+    assert GenerateInstanceMap(num_things=2).transform(dict(bare)) == bare
+    with pytest.raises(ValueError, match='no gt_masks'):
+        GenerateInstanceMap(num_things=2).transform({**bare, promised: []})
 
 
 def test_check_annotations_stops_what_load_annotations_crashes_on():

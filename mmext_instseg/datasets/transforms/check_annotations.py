@@ -3,6 +3,8 @@ from mmcv.transforms import BaseTransform
 from ...registry import TRANSFORMS
 from ...structures.coco_masks import parse_segmentation
 
+_TRUTH = ('sample_idx', 'instances', 'segments_info', 'seg_map_path', 'depth_map_path')  # mmengine's data sets give the first one
+
 
 @TRANSFORMS.register_module()
 class CheckAnnotations(BaseTransform):
@@ -16,6 +18,15 @@ class CheckAnnotations(BaseTransform):
         """See `check_instances`."""
         check_instances(results)
         return results
+
+
+def promises_truth(results: dict) -> bool:
+    """Whether an image comes from a data set, or with annotations or depth of its own.
+
+    False for those that mmdet's `DetInferencer` and `inference_detector` make of a path or an array: steps that load or change truth
+    pass them through.
+    """
+    return any(results.get(key) is not None for key in _TRUTH)
 
 
 def check_instances(results: dict) -> None:

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 
 from ...registry import TRANSFORMS
 from ..depth_files import read_depth_map
+from .check_annotations import promises_truth
 
 KINDS = ('metric', 'relative')
 
@@ -17,7 +18,8 @@ class LoadDepthMap(BaseTransform):
     """Loads the depth map of an image, before the geometric transforms.
 
     Of those, `AlignedResize`, `DenseRandomFlip` and `DenseRandomCrop` (and mmcv's `RandomResize` and `RandomChoiceResize` with
-    `resize_type='AlignedResize'`) take depth along; they and `PackDenseInputs` stop where another one moved the image alone.
+    `resize_type='AlignedResize'`) take depth along; they and `PackDenseInputs` stop where another one moved the image alone. An image
+    without any truth, as in inference, passes unchanged.
 
     Required keys: img, img_path; depth_map_path unless `path` is given.
     Added keys: gt_depth_map (H, W) float32, 0 or less where unknown; depth_kind; depth_map_path; depth_scale.
@@ -44,6 +46,8 @@ class LoadDepthMap(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds gt_depth_map and where it comes from."""
+        if not promises_truth(results):
+            return results
         path = self._find(results)
         depth, shape = read_depth_map(path, self.scale), results['img'].shape[:2]
         if results.get('homography_matrix') is not None:

@@ -7,7 +7,7 @@ from ...registry import TRANSFORMS
 from ...structures import IGNORE, InstanceMap
 from ...structures.coco_masks import segmentation_runs
 from ...structures.painting import paint_ids, paint_runs
-from .check_annotations import check_instances
+from .check_annotations import check_instances, promises_truth
 
 
 @TRANSFORMS.register_module()
@@ -15,7 +15,8 @@ class GenerateInstanceMap(BaseTransform):
     """Turns the masks of one image into an `InstanceMap`, which travels from the worker in their place.
 
     Comes after the geometric transforms. Instances flagged in `gt_ignore_flags` (crowds) become the ignored region; those
-    that are hidden or have left the frame lose their row. Memory beyond `gt_masks` doesn't grow with the number of instances.
+    that are hidden or have left the frame lose their row. Memory beyond `gt_masks` doesn't grow with the number of instances. An image
+    without any truth, as in inference, passes unchanged.
 
     Required keys: gt_masks (`BitmapMasks` or `PolygonMasks`), gt_bboxes_labels, gt_ignore_flags (optional), gt_seg_map (panoptic).
     Added key: gt_instance_map. Removed key: gt_masks.
@@ -40,6 +41,8 @@ class GenerateInstanceMap(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds gt_instance_map (H, W of the transformed image, on the CPU) and removes gt_masks."""
+        if 'gt_masks' not in results and not promises_truth(results):
+            return results
         path = results.get('img_path')
         check_instances(results)
         self._check_keys(results, path)
