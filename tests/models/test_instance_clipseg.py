@@ -1,10 +1,12 @@
 import copy
+import functools
 
 import pytest
 import torch
 from clip_small import TEXT, VISION
 from head_contract import make_sample, scene
 from mmdet.structures import DetDataSample
+from mmengine.analysis import get_model_complexity_info
 
 from mmext_instseg.models.detectors.instance_clipseg import phrases_of
 from mmext_instseg.registry import MODELS
@@ -164,6 +166,23 @@ def test_the_phrase_changes_the_maps():
     with torch.no_grad():
         one, two, none = (model._forward(images(), None if text is None else [asked(text)])[0] for text in ('a dog', 'the sky above', None))
     assert not torch.allclose(one, two) and not torch.allclose(one, none)
+
+
+def test_tensor_mode_takes_pairs_of_image_and_phrase():
+    """So that get_flops.py of mmdet counts a test image, all of its phrases included."""
+    model = build().eval()
+    samples = [asked(('a dog', 'the sky above')), asked('a dog')]
+    with torch.no_grad():
+        pairs = model(images(2), samples, mode='tensor')
+        alone = model(images(2)[:1], [asked('the sky above')], mode='tensor')
+    assert [len(one) for one in pairs] == [3, 3, 3]
+    for many, one in zip(pairs, alone, strict=True):
+        torch.testing.assert_close(many[1:2], one)
+    flops, forward = [], model.forward
+    for sample in samples:
+        model.forward = functools.partial(forward, data_samples=[sample])
+        flops.append(get_model_complexity_info(model, None, inputs=images(), show_table=False, show_arch=False)['flops'])
+    assert flops[1] < flops[0] < 2 * flops[1], 'the image is encoded once'
 
 
 @pytest.mark.parametrize('text', [None, (), ''])

@@ -106,11 +106,21 @@ class InstanceCLIPSeg(BaseDetector):
         return losses
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> tuple[Tensor, ...]:
-        """Raw outputs of the heads in the order of the config (`mode='tensor'`), for the phrase of each sample, or without samples none."""
-        phrases = [phrase for sample in batch_data_samples or () for phrase in phrases_of(sample, most=1)]
-        condition = self.text_encoder(phrases) if phrases else None
-        feats = self.pair_maps(self.extract_feat(batch_inputs), condition, None, _size(batch_inputs))
+        """Raw outputs of the heads in the order of the config (`mode='tensor'`): a row for each phrase of each sample, all at once; without
+        samples one for each image, without phrases.
+        """
+        condition, image = None, None
+        if batch_data_samples:
+            phrases = [phrases_of(sample) for sample in batch_data_samples]
+            condition, image = self._pairs(phrases, batch_inputs.device)
+        feats = self.pair_maps(self.extract_feat(batch_inputs), condition, image, _size(batch_inputs))
         return tuple(head(feats) for head in self.heads.values())
+
+    def _pairs(self, phrases: Sequence[tuple[str, ...]], device: torch.device) -> tuple[Tensor, Tensor]:
+        """(N, D) embeddings of all phrases of each image, and (N,) int64 the image of each."""
+        numbers = torch.tensor([len(one) for one in phrases], device=device)
+        image = torch.arange(len(phrases), device=device).repeat_interleave(numbers)
+        return self.text_encoder([phrase for one in phrases for phrase in one]), image
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, rescale: bool = True) -> list:
         """Data samples with `pred_instances` and `pred_phrase_masks`, at the original image size if `rescale`.
@@ -120,9 +130,7 @@ class InstanceCLIPSeg(BaseDetector):
         """
         shape = _size(batch_inputs)
         phrases = [phrases_of(sample) for sample in batch_data_samples]
-        condition = self.text_encoder([phrase for one in phrases for phrase in one])
-        numbers = torch.tensor([len(one) for one in phrases], device=batch_inputs.device)
-        image = torch.arange(len(phrases), device=batch_inputs.device).repeat_interleave(numbers)
+        condition, image = self._pairs(phrases, batch_inputs.device)
         owners = [sample for sample, one in zip(batch_data_samples, phrases, strict=True) for _ in one]
         feats = self.extract_feat(batch_inputs)
         waiting = list(zip(batch_data_samples, phrases, strict=True))
@@ -201,9 +209,7 @@ def phrases_of(sample: Any, most: int | None = None) -> tuple[str, ...]:
     if not phrases:
         raise ValueError(f'{sample.get("img_path")}: no phrase; put `text` into the sample and into the meta_keys of PackDenseInputs')
     if most is not None and len(phrases) > most:
-        raise ValueError(
-            f'{sample.get("img_path")}: {len(phrases)} phrases; in training and in tensor mode a sample has one, give each its own'
-        )
+        raise ValueError(f'{sample.get("img_path")}: {len(phrases)} phrases; in training a sample has one, give each its own')
     return phrases
 
 
