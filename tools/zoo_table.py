@@ -66,15 +66,13 @@ def read_results(path: Path) -> list[dict]:
 
 
 def read_test(path: Path) -> list[dict]:
-    """The last line of mmengine's JSON that has a metric; test.py writes one."""
+    """The last line of mmengine's JSON that has a metric; test.py writes one. Named by the work folder's config, of several by the folder."""
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     found = [line for line in lines if METRICS.keys() & line.keys()]
     if not found:
         raise ValueError(f'{path} has none of {", ".join(METRICS)}; is it the JSON that test.py left in its work folder?')
-    configs = (
-        sorted(path.parents[1].glob('*.py')) if len(path.parents) > 1 else []
-    )  # test.py leaves its config beside the folder of the time
-    name = configs[0].stem if configs else path.stem
+    configs = list(path.resolve().parents[1].glob('*.py'))  # test.py leaves its config beside the folder of the time
+    name = configs[0].stem if len(configs) == 1 else path.resolve().parents[1].name if configs else path.stem
     return [dict(name=name, metrics=renamed(found[-1]), data='', source=str(path))]
 
 

@@ -50,6 +50,12 @@ def test_a_comparison_is_averaged_over_seeds(tool, tmp_path):
     assert 'published' not in ''.join(lines)
 
 
+def test_several_configs_in_a_work_folder_name_nothing(tool, tested):
+    work = tested.parents[1]
+    (work / 'aaa.py').touch()
+    assert f'| {work.name} | 41.2 |' in tool('zoo_table.py', tested, '--zoo')[1]
+
+
 def test_our_metafiles(tool, tmp_path):
     status, _ = tool('zoo_table.py', ROOT / 'configs' / 'dcme' / 'metafile.yml', '--out', tmp_path / 'table.md')
     assert status == 0
