@@ -16,8 +16,8 @@ EXAMPLE = """examples:
   python tools/export_onnx.py my_lvis.py work_dirs/my_lvis/epoch_3.pth --out exported --size 352 352 --text "a dog" "red cup"
 
 Takes a BottomUpSegmentor, mmdet's SOLOv2 with our parts, or an InstanceCLIPSeg. OUT gets network.onnx, of an InstanceCLIPSeg
-image_encoder.onnx and decoder.onnx with an embedding as input; network.json says how images are prepared and what the maps are. A file that
-doesn't compute what PyTorch does isn't kept. mmext_instseg.inference.onnx.OnnxSegmentor runs them."""
+image_encoder.onnx and decoder.onnx with an embedding as input; network.json says how images are prepared and what the maps are. An export
+that doesn't compute what PyTorch does, or fails, leaves no file. mmext_instseg.inference.onnx.OnnxSegmentor runs them."""
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,8 @@ def export_onnx(
 
     Raises:
         ImportError: onnx or onnxruntime isn't there.
-        ValueError: the folder has such files already; a detector or setting that can't be exported; a network whose file computes
-            something else, which isn't kept.
+        ValueError: the folder has such files already; a detector, setting or operator that can't be exported; a network whose file
+            computes something else. No file is left then.
     """
     folder = Path(folder)
     manifest = make_manifest(detector, cfg, size)
@@ -57,22 +58,21 @@ def export_onnx(
         if not hasattr(detector, 'text_encoder'):
             raise ValueError(f'a {type(detector).__name__} takes no phrases')
         encoded = copied.text_encoder(list(phrases)).numpy()
-    paths = [folder / f'{part.name}.onnx' for part in parts]
-    written = [*paths, folder / MANIFEST, *([folder / PHRASES] if phrases else [])]
+    written = [*(folder / f'{part.name}.onnx' for part in parts), folder / MANIFEST, *([folder / PHRASES] if phrases else [])]
     if there := [path for path in (*written, folder / PHRASES) if path.exists()]:
         raise ValueError(f'{there[0]} is there already; move or delete it, or choose another folder')
     folder.mkdir(parents=True, exist_ok=True)
-    for part, path in zip(parts, paths, strict=True):
-        _write(part, path)
-        try:
+    with TemporaryDirectory(prefix='unfinished_', dir=folder) as unfinished:
+        for part in parts:
+            path = Path(unfinished, f'{part.name}.onnx')
+            _write(part, path, cfg.filename or type(detector).__name__)
             _verify(part, path, None if size else (6 * step + divisor, 3 * step))
-        except ValueError:
-            path.unlink()
-            raise
-        manifest['parts'][part.name] = dict(file=path.name, inputs=list(part.inputs), outputs=list(part.outputs))
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding='utf-8')
-    if encoded is not None:
-        np.savez(folder / PHRASES, phrases=np.array(phrases), embeddings=encoded)
+            manifest['parts'][part.name] = dict(file=path.name, inputs=list(part.inputs), outputs=list(part.outputs))
+        Path(unfinished, MANIFEST).write_text(json.dumps(manifest, indent=1), encoding='utf-8')
+        if encoded is not None:
+            np.savez(Path(unfinished, PHRASES), phrases=np.array(phrases), embeddings=encoded)
+        for path in list(Path(unfinished).iterdir()):
+            path.rename(folder / path.name)
     return written
 
 
@@ -129,29 +129,45 @@ def difference(found: dict[str, Tensor], wanted: Sequence[Tensor]) -> float:
     return worst
 
 
-def _write(part: NetworkPart, path: Path) -> None:
-    """By the exporter that traces. The one of torch.export keeps the size of CoordConv's maps and takes 20 times as long."""
+def _write(part: NetworkPart, path: Path, config: str) -> None:
+    """By the exporter that traces. The one of torch.export keeps the size of CoordConv's maps and takes 20 times as long.
+
+    Raises:
+        ValueError: the network has an operator that it doesn't know, or can't be traced; names `config`.
+    """
     with warnings.catch_warnings(), _plain_attention():
         warnings.simplefilter('ignore')  # Python numbers in a trace: `_verify` finds out those that matter
-        torch.onnx.export(
-            part.module,
-            tuple(part.inputs.values()),
-            str(path),
-            input_names=list(part.inputs),
-            output_names=list(part.outputs),
-            dynamic_axes=part.axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                part.module,
+                tuple(part.inputs.values()),
+                str(path),
+                input_names=list(part.inputs),
+                output_names=list(part.outputs),
+                dynamic_axes=part.axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except RuntimeError as error:  # also the exporter's own; it names the operator
+            reason = str(error).partition('\n')[0]
+            raise ValueError(
+                f'{config}: {path.name} can not be exported: {reason}. Take a config without that part of the network'
+            ) from None
 
 
 def _verify(part: NetworkPart, path: Path, other: tuple[int, int] | None) -> None:
     """Runs a file on random inputs, at another size too where there is one.
 
     Raises:
-        ValueError: it doesn't give what the module gives.
+        ImportError: there is no onnxruntime.
+        ValueError: onnxruntime can't read it, or it doesn't give what the module gives.
     """
-    run = OnnxPart(path, part.outputs)
+    try:
+        run = OnnxPart(path, part.outputs)
+    except ImportError:
+        raise
+    except Exception as error:  # onnxruntime's own errors have no common class
+        raise ValueError(f'onnxruntime can not read {path.name}: {error}. This network can not be exported') from None
     generator = torch.Generator().manual_seed(0)
     shapes = [[tuple(one.shape) for one in part.inputs.values()]]
     if other is not None:
@@ -160,9 +176,7 @@ def _verify(part: NetworkPart, path: Path, other: tuple[int, int] | None) -> Non
         inputs = [torch.randn(shape, generator=generator) for shape in one]
         try:
             worst = difference(run(*inputs), part.module(*inputs))
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f'{path.name} does not run on {one}: {error}. {_cure(other)}') from None
-        except Exception as error:  # onnxruntime's own errors have no common class
+        except Exception as error:  # as above
             raise ValueError(f'{path.name} does not run on {one}: {error}. {_cure(other)}') from None
         if worst > TOLERANCE:
             raise ValueError(f'{path.name} differs from PyTorch by {worst:.1e} of the scale on {one}. {_cure(other)}')
