@@ -5,10 +5,10 @@ import csv
 import json
 import statistics
 import sys
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import mmdet
 import yaml
 
 from mmext_instseg.visualization import markdown_table
@@ -148,7 +148,7 @@ def make_table(own: list[dict], zoo: list[dict], metrics: list[str]) -> str:
         figures = [f'{row["metrics"][name]:.1f}' if name in row['metrics'] else '' for name in metrics]
         published = f'published: {row["source"]}' if row in zoo else row['source']
         rows.append([row['name'], *figures, row['data'], published])
-    note = f'Figures marked "published" are those of the named file in mmdet {version("mmdet")}; nothing of theirs was measured here.\n'
+    note = f'Figures marked "published" are those of the named file in mmdet {mmdet.__version__}; nothing of theirs was measured here.\n'
     return f'{markdown_table(rows)}\n{note}' if zoo else markdown_table(rows)
 
 

@@ -30,8 +30,9 @@ class EmbeddingCodec(BaseCodec):
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
        `min_area`, up to four times in all: objects too small for the first sample or its min_samples. Such a sample holds 2,048 points,
-       or four of an object of `min_area` if these are more; with a fixed `min_samples`, `sample_size`. What is nearer lies between objects. Border pixels further than
-       delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions and take part then.
+       or four of an object of `min_area` if these are more; with a fixed `min_samples`, `sample_size`. What is nearer lies between
+       objects. Border pixels further than delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions
+       and take part then.
     5. The other border pixels join the cluster of their nearest core within the highest eps.
     6. Clusters below `min_area` pixels are noise. The rest is numbered by area, the largest first, then in raster order.
 

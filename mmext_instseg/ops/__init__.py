@@ -1,6 +1,6 @@
 from .dbscan import adaptive_parameters, dbscan_cores, sample_by_value
 from .edge_distance import edge_distance, edge_weight
-from .masks import enlarge_masks, mask_boxes, mask_moments, shrink_masks
+from .masks import blank_masks, enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
 from .nearest_core import nearest_core
 from .phrases import check_phrase, quote_phrase
@@ -11,6 +11,7 @@ from .votes import find_peaks, nearest_peak, smooth_votes, vote_histogram
 
 __all__ = [
     'adaptive_parameters',
+    'blank_masks',
     'check_phrase',
     'core_edges',
     'dbscan_cores',

@@ -3,9 +3,26 @@
 Shapes: K masks, (H, W) image size, (h, w) size of the mask features. Nothing is read back to the host.
 """
 
+import math
+import mmap
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_LARGE = 2**24  # bytes
+_PRIVATE = dict(flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if hasattr(mmap, 'MAP_ANONYMOUS') else {}  # a system without has one kind
+
+
+def blank_masks(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Zeros, bool. On a CPU large stacks are pages of the system's, which cost time and memory once they are written to.
+
+    Masks of an image's objects leave most of their pages as they are; torch.zeros writes them all.
+    """
+    size = math.prod(shape)
+    if device.type != 'cpu' or size < _LARGE:
+        return torch.zeros(shape, dtype=torch.bool, device=device)
+    return torch.frombuffer(mmap.mmap(-1, size, **_PRIVATE), dtype=torch.bool).view(shape)
 
 
 def mask_moments(masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..ops import sample_ids, sample_nearest, segment_geometry
+from ..ops import blank_masks, sample_ids, sample_nearest, segment_geometry
 from .coco_masks import segmentation_runs
 from .painting import IGNORE, paint_runs
 
@@ -143,11 +142,7 @@ class InstanceMap:
 
     def masks(self) -> Tensor:
         """(K, H, W) bool; (K + 1) * H * W bytes."""
-        shape = (len(self) + 1, *self.shape)
-        if self.device.type == 'cpu':
-            planes = torch.from_numpy(np.zeros(shape, dtype=bool))  # pages that nothing is written to cost nothing; torch writes zeros
-        else:
-            planes = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        planes = blank_masks((len(self) + 1, *self.shape), self.device)
         return planes.scatter_(0, self.ids.clamp(min=0)[None].long(), True)[1:]  # not K comparisons
 
     def label_map(self, background: int, ignore: int) -> Tensor:

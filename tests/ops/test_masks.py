@@ -1,3 +1,5 @@
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -6,12 +8,20 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmext_instseg.ops import enlarge_masks, mask_boxes, mask_moments, shrink_masks
+from mmext_instseg.ops import blank_masks, enlarge_masks, mask_boxes, mask_moments, shrink_masks
 
 
 def random_masks(seed: int, num: int, height: int, width: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(num, height, width, generator=generator) < torch.rand(num, 1, 1, generator=generator)
+
+
+@pytest.mark.parametrize('shape', [(0, 3, 4), (2, 3, 4), (65, 512, 512)])
+def test_blank_masks_are_zeros_of_their_own(shape):
+    blank, other = (blank_masks(shape, torch.device('cpu')) for _ in range(2))
+    assert blank.dtype == torch.bool and blank.shape == shape and not blank.any()
+    blank[:] = True
+    assert blank.all() and not other.any() and pickle.loads(pickle.dumps(blank[-1:])).all()
 
 
 @pytest.mark.parametrize('shape', [(3, 5, 7), (2, 600, 16), (2, 3, 4120), (0, 4, 8), (1, 1, 1)])
