@@ -8,9 +8,10 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 import torch
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint as upstream
 
@@ -66,14 +67,7 @@ def _of_a_run(checkpoint: str) -> bool:
     return isinstance(content, dict) and {'meta', 'message_hub', 'optimizer'} <= content.keys()
 
 
-def find_latest_checkpoint(path: str) -> str | None:
-    """What `last_checkpoint` in the work directory `path` names; if that can't be used, the newest checkpoint of the run that can.
-
-    None where there is no checkpoint, so that a run begins.
-
-    Raises:
-        RuntimeError: `last_checkpoint` names a file that can't be used, and there's no other.
-    """
+def _choose(path: str) -> str | None:
     named = upstream.find_latest_checkpoint(path)
     if named and '://' in named:
         return named
@@ -91,3 +85,42 @@ def find_latest_checkpoint(path: str) -> str | None:
     if fault and named:
         raise RuntimeError(f'{named} cannot be resumed from: {fault}. Nor is there another one. Without --resume the run begins anew.')
     return None
+
+
+def _checksums(checkpoint: str) -> list[int] | None:
+    """Those that the file holds of its parts; None where it can't be read."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return [part.CRC for part in archive.infolist()]
+    except (OSError, zipfile.BadZipFile):
+        return None
+
+
+def find_latest_checkpoint(path: str) -> str | None:
+    """What `last_checkpoint` in the work directory `path` names; if that can't be used, the newest checkpoint of the run that can.
+
+    Rank 0 chooses for all ranks, which may see other files where they don't share a disk. None where there is no checkpoint, so that a run
+    begins.
+
+    Raises:
+        RuntimeError: on all ranks: `last_checkpoint` names a file that can't be used, and there's no other; or a rank hasn't the file.
+    """
+    answer: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            answer[0] = _choose(path)
+        except RuntimeError as error:
+            answer[1] = str(error)
+    broadcast_object_list(answer)
+    chosen, refused = answer
+    if refused:
+        raise RuntimeError(refused)
+    if chosen and '://' not in chosen:
+        mine, *others = all_gather_object(_checksums(chosen))
+        without = [str(rank) for rank, sums in enumerate(others, 1) if sums != mine]
+        if without:
+            raise RuntimeError(
+                f'{chosen}, which rank 0 resumes from, is not on rank {", ".join(without)}: '
+                'put the work directory on a disk that all machines share, or copy this file to the same place on each of them.'
+            )
+    return chosen

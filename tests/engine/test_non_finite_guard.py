@@ -71,7 +71,7 @@ GUARD = dict(type='NonFiniteGuardHook', max_skips=1)
 
 @pytest.mark.parametrize('bad', [dict(), dict(value=float('inf')), dict(gradient_only=True)], ids=['nan', 'inf', 'gradient'])
 def test_nothing_changes_in_a_bad_step(tmp_path, bad):
-    runner = Runner(**run(tmp_path, [GUARD], steps=[3, 5], **bad))
+    runner = Runner(**run(tmp_path, [dict(GUARD, max_skips=2)], steps=[3, 5], **bad))
     runner.train()
     assert [same(*pair) for pair in pairwise(STATES)] == [False, True, False, True, False]
     assert all(tensor.isfinite().all() for tensor in STATES[-1])
@@ -84,14 +84,24 @@ def test_without_the_guard_all_is_lost(tmp_path):
     assert not runner.model.layers[1].running_mean.isfinite().all()
 
 
-def test_too_many_in_a_row_end_the_run(tmp_path):
-    runner = Runner(**run(tmp_path, [GUARD], steps=[3, 4, 5]))
-    expected = r'iteration 4: rank 0: loss, loss_square, loss_size, images \[1\d\d, 1\d\d\]\. .* 2 in a row, above max_skips=1'
+@pytest.mark.parametrize(('steps', 'last', 'sound'), [((3, 4, 5), 4, 2), ((2, 5), 5, 4)], ids=['in a row', 'now and then'])
+def test_too_many_end_the_run(tmp_path, steps, last, sound):
+    cfg = run(tmp_path, [GUARD], steps=steps)
+    names = r'rank 0: loss, loss_square, loss_size, images \[1\d\d, 1\d\d\]\.'
+    expected = rf'iteration {last}: {names} .* 2 left out in this run, above max_skips=1'
     with pytest.raises(FloatingPointError, match=expected):
-        runner.train()
+        Runner(**cfg).train()
     saved = checkpoint(tmp_path)
-    assert saved['meta']['iter'] == 2
+    assert saved['meta']['iter'] == sound
     assert all(value.isfinite().all() for value in saved['state_dict'].values())
+
+
+def test_what_was_left_out_before_a_resume_counts(tmp_path):
+    cfg = run(tmp_path, [GUARD], steps=[2])
+    Runner(**dict(cfg, train_cfg=dict(LOOP, max_iters=4))).train()
+    again = run(tmp_path, [GUARD], steps=[1])
+    with pytest.raises(FloatingPointError, match=r'iteration 5: .* 2 left out in this run, above max_skips=1'):
+        Runner(**again, resume=True).train()
 
 
 def train_and_tell(cfg, rank, *rest):
@@ -106,7 +116,7 @@ def train_and_tell(cfg, rank, *rest):
 
 @pytest.mark.timeout(120)
 def test_both_ranks_leave_out_what_is_bad_on_one(tmp_path):
-    cfg = run(tmp_path, [GUARD], steps=[2, 4, 5], rank=1)
+    cfg = run(tmp_path, [dict(GUARD, max_skips=2)], steps=[2, 4, 5], rank=1)
     assert start(dict(cfg, launcher='pytorch'), ranks=2, target=train_and_tell) == [0, 0]
     (first, message), (second, other) = (torch.load(tmp_path / f'told_{rank}.pth') for rank in range(2))
     assert [same(*pair) for pair in pairwise(first)] == [True, False, True]

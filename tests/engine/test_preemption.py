@@ -44,11 +44,33 @@ def test_a_run_that_was_told_to_end_goes_on(tmp_path, loop, number, step):
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize('loop', [ITERATIONS, dict(ITERATIONS, type='IterBasedTrainLoop')], ids=['resumable', "mmengine's"])
 @pytest.mark.parametrize('group', [False, True], ids=['process', 'group'])
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
-def test_data_workers_neither_crash_nor_outlive_the_run(tmp_path, number, group):
-    _, told = signalled(tmp_path, ITERATIONS, exit_code=9, workers=2, kill=dict(number=number, group=group))
-    assert start(told) == 9
+def test_data_workers_neither_crash_nor_outlive_the_run(tmp_path, number, group, loop):
+    """Those of training, of validation and of a hook's own loader; mmengine's loop starts its own when it is built."""
+    loop = dict(loop, val_interval=2)
+    _, told = signalled(tmp_path, loop, exit_code=9, workers=2, kill=dict(number=number, group=group), randomness=dict(seed=3))
+    own = dict(type='TrainMetricsHook', evaluator=dict(type='NoMetric'), dataloader=told['val_dataloader'])
+    assert start(dict(told, custom_hooks=[*told['custom_hooks'], own])) == 9
+    assert checkpoint(tmp_path / 'told')['meta']['iter'] == 4
+
+
+def test_a_loop_that_begins_epochs_anew_ends_with_one(tmp_path, capfd):
+    """Resumed within an epoch it would train that epoch's first steps twice."""
+    for step, epochs, codes in ((4, 2, (75, 0)), (10, 2, (0, 0))):
+        work_dir = tmp_path / str(step)
+        hooks = [dict(type='PreemptionHook'), dict(type='SignalHook', step=step, number=signal.SIGTERM)]
+        cfg = config(work_dir, dict(type='EpochBasedTrainLoop', max_epochs=epochs), hooks, randomness=dict(seed=3))
+        cfg['default_hooks']['checkpoint'] = dict(type='CheckpointHook', interval=2, save_best='score', rule='greater')
+        assert start(cfg) == codes[0]
+        assert 'only at the end of an epoch: ResumableEpochBasedTrainLoop' in ''.join(capfd.readouterr())
+        assert (work_dir / 'best_score_epoch_1.pth').exists(), 'the validation of the epoch came first'
+        if codes[0]:
+            meta = checkpoint(work_dir)['meta']
+            assert (meta['epoch'], meta['iter']) == (1, 6)
+        assert start(dict(cfg, resume=True)) == codes[1]
+        assert checkpoint(work_dir)['meta']['iter'] == 12
 
 
 @pytest.mark.timeout(120)

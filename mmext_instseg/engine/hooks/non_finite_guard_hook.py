@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ...registry import HOOKS
 
+SKIPS = 'non_finite_skips'  # in the message hub, which checkpoints hold
+
 
 def _image_ids(data_batch: Any) -> list[Any]:
     """Ids of a batch's images as their data samples have them; the paths of the files where there are no ids."""
@@ -31,12 +33,12 @@ class NonFiniteGuardHook(Hook):
     Costs an all-reduce and a read of one number each iteration, and a copy of the model's buffers.
 
     Args:
-        max_skips: updates left out in a row before the run ends; 0: none.
+        max_skips: updates left out in the whole run before it ends; 0: none. Checkpoints keep the count, so that a resume goes on with it.
 
     Raises:
         ValueError: `max_skips` is negative.
         TypeError: before training: there are several optimizers.
-        FloatingPointError: more than `max_skips` in a row, on all ranks, before a checkpoint of that iteration could be saved.
+        FloatingPointError: more than `max_skips`, on all ranks, before a checkpoint of that iteration could be saved.
     """
 
     priority = 'VERY_HIGH'  # buffers are back, or the run is over, before EMAHook and CheckpointHook see the iteration
@@ -45,7 +47,6 @@ class NonFiniteGuardHook(Hook):
         if max_skips < 0:
             raise ValueError(f'NonFiniteGuardHook.max_skips must not be negative, as {max_skips} is')
         self.max_skips = max_skips
-        self._in_a_row = 0
         self._skipped = False
         self._buffers: list[Tensor] = []
         self._copies: list[Tensor] = []
@@ -94,19 +95,19 @@ class NonFiniteGuardHook(Hook):
             torch._foreach_copy_(self._copies, self._buffers)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """If the update was left out: puts the buffers back, warns, and raises if there were too many in a row."""
+        """If the update was left out: puts the buffers back, warns, and raises if there were too many."""
         if not self._skipped:
-            self._in_a_row = 0
             return
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._copies)
-        self._in_a_row += 1
+        skips = runner.message_hub.get_info(SKIPS, 0) + 1
+        runner.message_hub.update_info(SKIPS, skips)
         terms = [name for name, value in (outputs or {}).items() if isinstance(value, Tensor) and not value.isfinite().all()]
         mine = f'rank {get_rank()}: {", ".join(terms) or "no loss term"}, images {_image_ids(data_batch)}'
         found = f'Not finite in iteration {runner.iter + 1}: {"; ".join(all_gather_object(mine))}.'
-        if self._in_a_row > self.max_skips:
+        if skips > self.max_skips:
             raise FloatingPointError(
-                f'{found} That makes {self._in_a_row} in a row, above max_skips={self.max_skips}. The last checkpoint is sound: '
-                'look at these images, or lower the learning rate, and go on with --resume.'
+                f'{found} That makes {skips} left out in this run, above max_skips={self.max_skips}. The last checkpoint is sound: '
+                'look at these images, or lower the learning rate, and go on with --resume and a higher max_skips.'
             )
-        runner.logger.warning(f'{found} The update is left out: {self._in_a_row} in a row, at most {self.max_skips}.')
+        runner.logger.warning(f'{found} The update is left out: {skips} in this run, at most {self.max_skips}.')

@@ -2,36 +2,19 @@
 
 import os
 import signal
-import threading
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
 
+from ...compat import data_workers
 from ...compat.durable_files import point_to
 from ...registry import HOOKS
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-
-
-def _end_with_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
-
-
-def _spare_worker(init: Callable[[int], None] | None, worker: int) -> None:
-    """A scheduler signals the data workers too, and without them the step can't be ended: they heed their parent's SIGTERM alone."""
-    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if init is not None:
-        init(worker)
 
 
 @HOOKS.register_module()
@@ -42,7 +25,11 @@ class PreemptionHook(Hook):
     `--resume` goes on from there; in the middle of an epoch with `ResumableEpochBasedTrainLoop`. With gradient accumulation the step
     is the one that updates the weights. A signal during validation is heeded after the next step.
 
-    Costs one all-reduce of a number a step where there are several ranks, nothing otherwise.
+    mmengine's `EpochBasedTrainLoop`, which resumes at the beginning of an epoch only, isn't stopped within one: a warning says so when
+    training starts, and a run that is told to end does so after the epoch and its validation; after the last one as it would anyway.
+
+    Costs one all-reduce of a number a step where there are several ranks, nothing otherwise. From the hook's construction on, the data
+    workers that this process starts leave both signals alone, those of any loader.
 
     Args:
         exit_code: of the process, to tell "saved, run me again" from an error. 75 is the system's EX_TEMPFAIL; 143 isn't taken, since
@@ -60,14 +47,19 @@ class PreemptionHook(Hook):
         self.exit_code = exit_code
         self._told = False
         self._handlers: dict[int, Any] = {}
+        self._whole_epochs = False
+        data_workers.apply()  # here, since mmengine's IterBasedTrainLoop starts workers when it is built
 
     def before_train(self, runner) -> None:
         """Listens to the signals, in place of who did before."""
         self._told = False
         self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
-        loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
-        for loader in (loop.dataloader for loop in loops):
-            loader.worker_init_fn = partial(_spare_worker, loader.worker_init_fn)
+        self._whole_epochs = _begins_epochs_anew(runner.train_loop)
+        if self._whole_epochs:
+            runner.logger.warning(
+                f'PreemptionHook: {type(runner.train_loop).__name__} cannot resume within an epoch, so a run that is told to end does so '
+                'only at the end of an epoch: ResumableEpochBasedTrainLoop as train_cfg.type ends it after a step.'
+            )
 
     def after_train(self, runner) -> None:
         for number, handler in self._handlers.items():
@@ -76,22 +68,40 @@ class PreemptionHook(Hook):
     def _note(self, *_: Any) -> None:
         self._told = True
 
+    def before_train_epoch(self, runner) -> None:
+        """Of a loop that resumes here only: asks all ranks whether one was told to end.
+
+        Raises:
+            SystemExit: as `after_train_iter`.
+        """
+        if self._whole_epochs:
+            self._end_if_told(runner, runner.iter)
+
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Asks all ranks whether one was told to end.
 
         Raises:
             SystemExit: with `exit_code`, on all ranks, once the checkpoint is saved.
         """
-        if isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update():
-            return
+        accumulating = isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update()
+        if not self._whole_epochs and not accumulating:
+            self._end_if_told(runner, runner.iter + 1)
+
+    def _end_if_told(self, runner, iteration: int) -> None:
         told = torch.tensor(int(self._told))
         all_reduce(told, 'max')
         if not told.item():
             return
-        runner.logger.warning(f'Told to end: saving preempted.pth at iteration {runner.iter + 1}, to go on from with --resume.')
+        runner.logger.warning(f'Told to end: saving preempted.pth at iteration {iteration}, to go on from with --resume.')
         runner.call_hook('before_checkpoint')
-        runner.save_checkpoint(runner.work_dir, 'preempted.pth', by_epoch=False)
+        runner.save_checkpoint(runner.work_dir, 'preempted.pth', meta=dict(epoch=runner.epoch, iter=iteration))
         if is_main_process():
             point_to(runner.work_dir, os.path.join(runner.work_dir, 'preempted.pth'))
         barrier()  # a launcher kills the others when the first one ends
         raise SystemExit(self.exit_code)
+
+
+def _begins_epochs_anew(loop: Any) -> bool:
+    from ..loops import ResumableEpochBasedTrainLoop  # it imports this package
+
+    return isinstance(loop, EpochBasedTrainLoop) and not isinstance(loop, ResumableEpochBasedTrainLoop)
