@@ -5,7 +5,7 @@
 #   bash tests/cluster/slurm.sh stop FOLDER
 #
 # Needs slurmctld, slurmd and munged (Debian: slurm-wlm, munge). The partition is `tests`; the node has 8 processors and 8 "GPUs" that
-# are only counted. slurmd runs as root or, with the same effect here, as the caller. SLURM_PORT (default: two free ports) sets the ports.
+# are only counted. slurmd runs as root or, with the same effect here, as the caller. Ports are free ones.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 

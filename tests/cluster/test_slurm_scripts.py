@@ -66,3 +66,23 @@ def test_help_has_an_example_and_missing_arguments_are_named(name):
     assert 'example: ' in text and f'bash tools/{name} gpu' in text and 'set -euo' not in text
     done = subprocess.run([*script, 'gpu', 'mine', 'c.py'], capture_output=True, text=True)
     assert done.returncode != 0 and f'usage: bash tools/{name} PARTITION JOB CONFIG' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('training', 'requeued'),
+    [
+        pytest.param('exit 75', True, id='saved'),
+        pytest.param('exit 1', False, id='failed'),
+        pytest.param('exit 0', False, id='done'),
+        pytest.param('trap "exit 143" USR1; kill -USR1 $PPID; sleep 9 & wait', True, id='signalled before it could save'),
+    ],
+)
+def test_a_job_is_queued_again_if_it_was_told_to_end(tmp_path, training, requeued):
+    for name, text in (('srun', training), ('scontrol', f'echo "$@" > {tmp_path}/asked')):
+        (tmp_path / name).write_text(f'#!/bin/bash\n{text}\n')
+        (tmp_path / name).chmod(0o755)
+    job = dict(JOB_ID='7', NTASKS='2', NTASKS_PER_NODE='2', CPUS_PER_TASK='1', JOB_PARTITION='gpu', JOB_NAME='mine')
+    environment = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', **{f'SLURM_{name}': value for name, value in job.items()}}
+    subprocess.run(['bash', 'tools/slurm_job.sbatch', 'c.py', 'out'], cwd=ROOT, env=environment, timeout=30)
+    assert (tmp_path / 'asked').exists() == requeued
+    assert not requeued or (tmp_path / 'asked').read_text() == 'requeue 7\n'
