@@ -98,6 +98,8 @@ class PreemptionHook(Hook):
         if is_main_process():
             point_to(runner.work_dir, os.path.join(runner.work_dir, 'preempted.pth'))
         barrier()  # a launcher kills the others when the first one ends
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a launcher signals those still ending, when Python has taken its handlers back
         raise SystemExit(self.exit_code)
 
 
