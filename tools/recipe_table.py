@@ -1,4 +1,4 @@
-"""What each recipe costs to train, computed from its config: images, FLOPs, GPU-hours and memory of the optimiser's state, in Markdown."""
+"""What each recipe costs to train, computed from its config: images, FLOPs, GPU-hours and memory, in Markdown."""
 
 import argparse
 import sys
@@ -20,8 +20,9 @@ EXAMPLE = """example:
 
 Nothing is run and nothing is measured. GPU-hours = 3 x FLOPs of an image x images / (TFLOP/s that the GPU really does): 3 for forward and
 backward, too many where towers are frozen; post-processing, data loading and validation aren't in it. FLOPs are those of convolutions and
-matrix products at the size named (the middle one of several). The state is weights, gradients and what the optimiser keeps, in float32;
-activations come on top and depend on the batch of a GPU: read them from the first lines of a training's log."""
+matrix products at the size named (the middle one of several). The state is weights, gradients and what the optimiser keeps, in float32.
+Activations are what autograd keeps of one image's forward pass, in float32: times the batch of a GPU they come on top; losses, temporary
+tensors and the allocator's reserve do as well."""
 #: Published sizes of training sets, before images without objects are left out; and (height, width) of a usual image.
 IMAGES = {'coco': (118_287, (480, 640)), 'lvis': (100_170, (480, 640)), 'cityscapes': (2_975, (1024, 2048))}
 SLOTS = {'AdamW': 2, 'Adam': 2, 'SGD': 1}
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         models = [model for file in metafiles() for model in yaml.safe_load(file.read_text())['Models']]
         paths = [path.resolve() for path in args.configs] or [ROOT / model['Config'] for model in models if not on_cpu(model)]
-        rows = [['config', 'images', 'H x W', 'GFLOPs an image', f'GPU-hours at {args.tflops:g} TFLOP/s', 'state/GiB']]
+        rows = [['config', 'images', 'H x W', 'GFLOPs an image', f'GPU-hours at {args.tflops:g} TFLOP/s', 'state/GiB', 'activations/GiB']]
         rows += [recipe_row(path, args.tflops) for path in track(paths, 'Counting', console=Console(stderr=True))]
         text = markdown_table(rows)
         if not args.configs:
@@ -81,7 +82,7 @@ def recipe_row(path: Path, tflops: float) -> list[str]:
     try:
         complexity = counted(config.model, size)
     except KeyError:
-        return [path.stem, f'{images:,}' if images else '', sides, f"not computed: no detector of mmdet's, {config.model.type}", '', '']
+        return [path.stem, f'{images:,}' if images else '', sides, f"not computed: no detector of mmdet's, {config.model.type}", '', '', '']
     flops = sum(complexity.flops.values())
     hours = 3 * flops * (images or 0) / (tflops * 1e12) / 3600
     slots = 1 + SLOTS.get(config.optim_wrapper.optimizer.type, 2)
@@ -93,6 +94,7 @@ def recipe_row(path: Path, tflops: float) -> list[str]:
         f'{flops / 1e9:,.0f}',
         f'{hours:,.1f}' if images else '',
         f'{state / 2**30:.1f}',
+        f'{complexity.activations / 2**30:.2f}',
     ]
 
 

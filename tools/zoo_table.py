@@ -66,7 +66,7 @@ def read_results(path: Path) -> list[dict]:
 
 
 def read_test(path: Path) -> list[dict]:
-    """The last line of mmengine's JSON that has a metric; test.py writes one. Named by the work folder's config, of several by the folder."""
+    """The last line of mmengine's JSON that has a metric. Named by the work folder's config, of several by the folder."""
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     found = [line for line in lines if METRICS.keys() & line.keys()]
     if not found:

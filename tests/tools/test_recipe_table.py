@@ -5,8 +5,13 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 import yaml
 from mmengine.config import Config
+from torch import nn
+
+from mmext_instseg.engine.benchmark.complexity import _saved_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs' / 'model_zoo.md').read_text()
@@ -47,13 +52,23 @@ def test_the_size_that_a_pipeline_leaves(recipe, pipeline, size):
     assert recipe['input_size'](config(pipeline=pipeline)) == size
 
 
+def test_activations_are_what_the_backward_pass_needs():
+    """A convolution needs its input, ReLU its output, each once; a frozen one behind it needs nothing of its own."""
+    first, second = nn.Conv2d(3, 8, 1, bias=False), nn.Conv2d(8, 2, 1, bias=False).requires_grad_(False)
+    image = torch.zeros(1, 3, 10, 10)
+    weights = [first.weight, second.weight]
+    assert _saved_bytes(lambda: first(image), weights) == 4 * 3 * 100
+    assert _saved_bytes(lambda: second(F.relu(first(image))), weights) == 4 * (3 + 8) * 100
+    assert _saved_bytes(lambda: second(torch.zeros(1, 8, 10, 10)), weights) == 0
+
+
 def test_a_row_by_hand(tool, recipe):
     """Hours are 3 x FLOPs x images / (TFLOP/s), in hours; the page has the row as it is computed now."""
     name = 'embedding_unet_200e_labelme-512'
     status, text = tool('recipe_table.py', ROOT / 'configs' / 'embedding_unet' / f'{name}.py', '--tflops', '40')
     assert status == 0
     row = text.splitlines()[2]
-    assert row in PAGE and re.fullmatch(rf'\| {name} \|  \| 512 x 512 \| \d+ \|  \| 0\.\d \|', row)
+    assert row in PAGE and re.fullmatch(rf'\| {name} \|  \| 512 x 512 \| \d+ \|  \| 0\.\d \| \d\.\d\d \|', row)
     figures = next(one for one in PAGE.splitlines() if one.startswith('| pe_centroid_vitb_46k_coco-420 |')).split('|')
     images, gflops, hours = (float(figures[place].replace(',', '')) for place in (2, 4, 5))
     assert images == 46_200 * 512

@@ -76,7 +76,7 @@ def score_all(racer: 'Racer', truth: Truth, track: Callable[[Iterable], Iterable
         metrics = [(metric, key) for metric, key in metrics if key in sample]
         for metric, _ in metrics:
             metric.process({}, [sample.to_dict()])
-    scores = {}
+    scores: dict[str, float] = {}
     for metric, _ in metrics:
         values = metric.evaluate(len(racer.images))
         scores |= {name: factor * values[key] for name, (key, factor) in _SCORES.items() if key in values}
