@@ -1,7 +1,7 @@
 """The one place that knows other libraries' faults. Each cure names the upstream issue and when it can go.
 
 `startup` offers the modules that may be missing (`mmcv._ext`, `panopticapi`) and is installed before anything of OpenMMLab is
-imported; `apply` cures modules that are there.
+imported; `apply` cures modules that are there. `data_workers` waits until `PreemptionHook` asks for it.
 """
 
 

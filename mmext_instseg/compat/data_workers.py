@@ -8,11 +8,13 @@ Unlike the other cures this one waits to be asked for, by `PreemptionHook`: a pr
 Upstream: as far as we know not reported; `DataLoader` is made so on purpose. Goes when its workers can be told to leave signals alone.
 """
 
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
 from functools import partial, wraps
+from multiprocessing import resource_tracker
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -21,15 +23,17 @@ from torch.utils.data import DataLoader
 SPARED = {signal.SIGTERM, signal.SIGUSR1} if hasattr(signal, 'sigwaitinfo') else {signal.SIGUSR1}
 
 
-def _end_with_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+def _end_with(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(0)
 
 
 def _begin(init: Callable[[int], None] | None, worker: int) -> None:
-    if signal.SIGTERM in SPARED:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SPARED)  # a fork server may be older than `apply`
+    parent = multiprocessing.parent_process()  # not os.getppid(), which may be that server
+    if signal.SIGTERM in SPARED and parent is not None:
+        threading.Thread(target=_end_with, args=(parent.pid,), daemon=True).start()
     if init is not None:
         init(worker)
 
@@ -39,6 +43,9 @@ def _sparing(start: Callable[[DataLoader], Any]) -> Callable[[DataLoader], Any]:
 
     @wraps(start)
     def wrapped(loader: DataLoader) -> Any:
+        context: Any = loader.multiprocessing_context or multiprocessing
+        if loader.num_workers and context.get_start_method() != 'fork':
+            resource_tracker.ensure_running()  # when it starts, within the first worker's start, it unblocks SIGTERM
         init = loader.worker_init_fn
         loader.worker_init_fn = partial(_begin, init)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SPARED)

@@ -10,6 +10,7 @@ import mmdet
 import pytest
 from engine.interrupted import assert_same_run, checkpoint, config, start
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from mmext_instseg.engine import PreemptionHook
 
@@ -54,6 +55,21 @@ def test_data_workers_neither_crash_nor_outlive_the_run(tmp_path, number, group,
     own = dict(type='TrainMetricsHook', evaluator=dict(type='NoMetric'), dataloader=told['val_dataloader'])
     assert start(dict(told, custom_hooks=[*told['custom_hooks'], own])) == 9
     assert checkpoint(tmp_path / 'told')['meta']['iter'] == 4
+
+
+def test_data_workers_are_spared_from_their_birth():
+    """Spawned ones begin with seconds of imports; what isn't their parent's SIGTERM doesn't end them."""
+    PreemptionHook()
+    loader = DataLoader([1, 2], num_workers=1, multiprocessing_context='spawn', persistent_workers=True)
+    batches = iter(loader)
+    (worker,) = batches._workers
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)
+    assert [batch.item() for batch in batches] == [1, 2]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
 
 
 def test_a_loop_that_begins_epochs_anew_ends_with_one(tmp_path, capfd):
