@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ops import adaptive_parameters, dbscan_cores, nearest_core, sample_by_value, segment_mean, segment_sum
+from ..ops import adaptive_parameters, dbscan_cores, nearest_core, sample_by_value, segment_sum
 from ..registry import TASK_UTILS
 from ..structures import InstanceMap
 from .base import BaseCodec, Extents, pixel_weight
@@ -24,8 +24,8 @@ class EmbeddingCodec(BaseCodec):
 
     1. *Border pixels* are those that differ from a neighbour (of four, in the foreground) by more than twice the median of such changes
        in the image: transitions between two objects. They take no part in clustering (Section 6.5).
-    2. Of the other foreground pixels at most `sample_size` are clustered by scikit-learn's DBSCAN; `ops.adaptive_parameters` finds eps,
-       between 0.8 delta_var and, strictly below, delta_dist - 2 delta_var, the gap between the clusters of a trained network, and
+    2. Of the other foreground pixels at most `sample_size` are clustered by DBSCAN (`ops.dbscan_cores`); `ops.adaptive_parameters` finds
+       eps, between 0.8 delta_var and, strictly below, delta_dist - 2 delta_var, the gap between the clusters of a trained network, and
        min_samples.
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
@@ -43,10 +43,9 @@ class EmbeddingCodec(BaseCodec):
     distance that two means keep is where a pixel might as well be another's.
 
     `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond. Objects
-    whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Only the sample
-    goes to the host. Time of an image: H W d, M (K / 16 + 256) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
-    bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 8 bytes * n^2 on the host, and what
-    `ops.nearest_core` takes.
+    whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Of a GPU only a
+    few numbers are read. Time of an image: H W d, M (K / 16 + 256) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
+    bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 12 bytes * n^2, and what `ops.nearest_core` takes.
 
     Args:
         dims: d.
@@ -195,7 +194,8 @@ class EmbeddingCodec(BaseCodec):
             between[todo] = near <= self.limit
             late = todo[waits & ~freed & (near <= self.limit)]
         owner[late] = nearest[late]
-        means = segment_mean(cores.cpu(), cluster.cpu(), count).to(cores.device)  # on a GPU sums have no fixed order
+        sizes = segment_sum(torch.ones_like(cluster), cluster, count)
+        means = (segment_sum(cores.double(), cluster, count) / sizes[:, None]).float()  # a GPU adds in any order: rounding hides it
         if count:
             points.sub_(means[owner.clamp(min=0)])
         return owner, torch.linalg.vector_norm(points, dim=1), count

@@ -1,4 +1,4 @@
-from .dbscan import adaptive_parameters, dbscan_cores, sample_by_value
+from .dbscan import adaptive_parameters, dbscan_cores, linked_cores, sample_by_value
 from .edge_distance import edge_distance, edge_weight
 from .masks import blank_masks, enlarge_masks, mask_boxes, mask_moments, shrink_masks
 from .matrix_nms import mask_intersections, mask_iou, matrix_nms
@@ -23,6 +23,7 @@ __all__ = [
     'joint_histogram',
     'label_pieces',
     'largest_share',
+    'linked_cores',
     'majority_label',
     'mask_boxes',
     'mask_intersections',

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 
-from mmext_instseg.ops import adaptive_parameters, dbscan_cores, sample_by_value
+from mmext_instseg.ops import adaptive_parameters, dbscan_cores, linked_cores, sample_by_value
 
 
 def gaussians(num, per, dims=8, spread=0.05, apart=2.0, seed=0):
@@ -82,6 +82,20 @@ def test_cores_are_scikit_learns():
     assert cluster.tolist() == found.labels_[rows.numpy()].tolist() == sorted(cluster.tolist())
 
 
-def test_noise_has_no_cores():
-    rows, cluster = dbscan_cores(torch.eye(5), 0.5, 2)
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 4), st.sampled_from([0.05, 0.2, 0.6]), st.integers(1, 8))
+def test_torch_finds_the_same_cores_and_clusters(seed, num, dims, eps, min_samples):
+    points = torch.rand(num, dims, generator=torch.Generator().manual_seed(seed))
+    for found, expected in zip(linked_cores(points, eps, min_samples), dbscan_cores(points, eps, min_samples), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_a_long_chain_is_one_cluster():
+    chain = torch.arange(1000.0)[torch.randperm(1000, generator=torch.Generator().manual_seed(0)), None]
+    assert linked_cores(chain, 1.1, 2)[1].eq(0).all()
+
+
+@pytest.mark.parametrize('find', [dbscan_cores, linked_cores])
+def test_noise_has_no_cores(find):
+    rows, cluster = find(torch.eye(5), 0.5, 2)
     assert rows.shape == cluster.shape == (0,)
