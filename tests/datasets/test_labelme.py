@@ -85,6 +85,7 @@ def test_every_version_and_kind_of_image(tmp_path, version, image):
     [
         ('rectangle', [[6, 5], [2, 1]], box_mask(1, 5, 2, 6)),
         ('rectangle', SQUARE, box_mask(1, 5, 2, 6)),
+        ('oriented_rectangle', SQUARE, box_mask(1, 5, 2, 6)),
         ('polygon', [[-5, -5], [3, -5], [3, 4], [-5, 4]], box_mask(0, 4, 0, 3)),
         (None, SQUARE, box_mask(1, 5, 2, 6)),
     ],

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from ...structures.coco_masks import segmentation_runs
 
-AREA_TYPES = ('polygon', 'rectangle', 'circle', 'mask')
+AREA_TYPES = ('polygon', 'rectangle', 'oriented_rectangle', 'circle', 'mask')
 _CIRCLE_ERROR = 0.1  # px between a circle and its polygon (ours): half of pycocotools' own step
 
 
