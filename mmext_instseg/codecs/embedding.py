@@ -44,7 +44,7 @@ class EmbeddingCodec(BaseCodec):
 
     `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond. Objects
     whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Of a GPU only a
-    few numbers are read. Time of an image: H W d, M (K / 16 + 256) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
+    few numbers are read. Time of an image: H W d, M (K / 16 + 128) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
     bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 12 bytes * n^2, and what `ops.nearest_core` takes.
 
     Args:

@@ -9,7 +9,7 @@ from torch import Tensor
 from .segments import segment_mean, segment_sum
 
 _ROWS = 512  # points that go to one range of cores on a CPU; their distances stay in its cache
-_FEW = 256
+_FEW = 128
 _MANY = 64  # means, from which on points ask those beside them first; every 16th asks all
 _EVERY = 16
 _SLACK = 1e-3  # of distances, for the rounding of the matrix product
@@ -24,7 +24,7 @@ def nearest_core(
     than |p - c_j| - r_j. So the point looks at the cores of the cluster with the nearest mean, and at all cores only where another cluster
     could still have one that is nearer and within the radius. That is rare where clusters are apart.
 
-    Time M (K + C / K) d, with `enough` M (K + 256) d, of K from 64 on a 16th where points lie beside others of their cluster; M C d
+    Time M (K + C / K) d, with `enough` M (K + 128) d, of K from 64 on a 16th where points lie beside others of their cluster; M C d
     where nothing is apart. Memory: 4 bytes * M d, 40 bytes * M, and of temporary distances 4 bytes * 512 * max(K, C) on a CPU,
     4 bytes * 2^26 on a GPU. What is read back doesn't depend on K.
 
@@ -34,7 +34,7 @@ def nearest_core(
         cluster: (C,) int64 in 0..K-1, ascending, each at least once.
         num_clusters: K.
         radius: a core at this distance still counts; (M,) for one of each point.
-        enough: a point with one of about 256 cores of its cluster this near looks no further: the same cluster, another distance. (M,) for
+        enough: a point with one of about 128 cores of its cluster this near looks no further: the same cluster, another distance. (M,) for
             one of each point.
 
     Returns:
