@@ -13,7 +13,6 @@ from ..structures import InstanceMap
 from .base import BaseCodec, Extents, pixel_weight
 
 _ROUNDS = 4
-_LATER = 2048  # points of a later sample, or four of the smallest object
 _BLOCK = 4
 _FINE = 2.0**20  # steps that a distance of 1 has in the sum of a score, which is one of whole numbers: the same in any order
 
@@ -29,8 +28,7 @@ class EmbeddingCodec(BaseCodec):
        min_samples.
     3. A pixel joins the cluster of its nearest core within eps, else it is noise.
     4. 2 and 3 are repeated for what is further than the highest eps from all cores, with the same eps and a min_samples of at most
-       `min_area`, up to four times in all: objects too small for the first sample or its min_samples. Such a sample holds 2,048 points,
-       or four of an object of `min_area` if these are more; with a fixed `min_samples`, `sample_size`. What is nearer lies between
+       `min_area`, up to four times in all: objects too small for the first sample or its min_samples. What is nearer lies between
        objects. Border pixels further than delta_dist - delta_var from all cores, as far as another object's pixels are, are no transitions
        and take part then.
     5. The other border pixels join the cluster of their nearest core within the highest eps.
@@ -44,7 +42,7 @@ class EmbeddingCodec(BaseCodec):
 
     `decode(encode(x)) == x` for instances of at least `min_area` pixels where all pixels fit the sample, and mostly far beyond. Objects
     whose pixels are nearer to each other than the loss promises, within the highest eps, merge or lose the smaller one. Of a GPU only a
-    few numbers are read. Time of an image: H W d, M (K / 16 + 128) d, n^2 d for the sample of n; K hardly shows up to 1,000. Memory: 16
+    few numbers are read. Time of an image: H W d, M (K / 16 + 128) d, n^2 d for the sample of n; K hardly shows up to hundreds. Memory: 16
     bytes * d M, 60 bytes * H W, 4 bytes * d H W for maps of half precision, at most 12 bytes * n^2, and what `ops.nearest_core` takes.
 
     Args:
@@ -146,12 +144,6 @@ class EmbeddingCodec(BaseCodec):
         ids.view(-1)[pixel] = number[owner]
         return InstanceMap.from_ids(ids, torch.zeros_like(order), score[order])
 
-    def _size_of_sample(self, number: int, num_points: int) -> int:
-        """Points of the sample of a round, of those that are left."""
-        if number == 0 or self.min_samples is not None:
-            return self.sample_size
-        return min(self.sample_size, max(_LATER, 4 * num_points // self.min_area))
-
     def _cluster(self, points: Tensor, border: Tensor) -> tuple[Tensor, Tensor, int]:
         """Clusters of the points (M, d) of an image, overwritten; those in `border` (M,) bool are no cores.
 
@@ -168,7 +160,7 @@ class EmbeddingCodec(BaseCodec):
             rest = ((owner < 0) & ~hidden & ~between).nonzero()[:, 0]
             if not len(rest):
                 break
-            sample = points[rest[sample_by_value(points[rest], self._size_of_sample(number, len(rest)))]]
+            sample = points[rest[sample_by_value(points[rest], self.sample_size)]]
             if middle is None:  # distances by matrix products are exact near 0 only
                 middle = sample.median(dim=0).values
                 points, sample = points.sub_(middle), sample - middle

@@ -85,7 +85,7 @@ def picture(height: int = 120, width: int = 150) -> np.ndarray:
 
 
 def test_tiles_against_the_whole_image(files):
-    """The houses and the ground are one object in both. At overlaps of 8, 24 and 40, 98.3, 97.9 and 97.7 % of all pixels match.
+    """The houses and the ground are one object in both. At overlaps of 8, 24 and 40, 98.7, 98.5 and 98.4 % of all pixels match.
 
     The others lie on blurred rims, which DBSCAN splits by samples and parameters that it adapts to the tile or to the image.
     """
@@ -100,7 +100,7 @@ def test_tiles_against_the_whole_image(files):
     assert (counts > 0).sum() == 6, 'five houses and the ground, each one object in both'
     assert (whole.ids[flat] > 0).all() and (tiled.ids[flat] > 0).all()
     counts = joint_histogram(whole.ids.flatten(), tiled.ids.flatten(), len(whole) + 1, len(tiled) + 1)
-    assert counts.amax(dim=1).sum() > 0.97 * image.shape[0] * image.shape[1]
+    assert counts.amax(dim=1).sum() > 0.985 * image.shape[0] * image.shape[1]
 
 
 @torch.no_grad()
