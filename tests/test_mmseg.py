@@ -46,6 +46,14 @@ SEGMENTORS = {
     'DINOv2ViT, ShallowDecoder': (DINOV2, dict(type='ShallowDecoder', in_channels=[16] * 4, channels=8), fcn(8)),
     'CSPAMResNet, UPerHead': (CSPAM, None, UPER_HEAD),
     'CSPAMResNet, TWFPN': (CSPAM, dict(type='TWFPN', in_channels=[8, 16, 32, 64], out_channels=16, num_outs=4), FPN_HEAD),
+    'CSPAMResNet, TWFPN, CSMF': (
+        CSPAM,
+        [
+            dict(type='TWFPN', in_channels=[8, 16, 32, 64], out_channels=16, num_outs=3, return_top_down=True),
+            dict(type='CSMF', in_channels=16, feat_channels=8, out_channels=24, num_levels=3, norm_cfg=dict(type='GN', num_groups=4)),
+        ],
+        fcn(24),
+    ),
     'CLIPViT': (CLIP, None, fcn(16, 2)),
     'CLIPViT, DistanceMapDecoder': (
         {**CLIP, 'out_type': 'raw'},

@@ -67,6 +67,17 @@ class TestOtherMaskHead(MaskHeadContract):
         assert feats.shape == (2, 6, 16, 16)
 
 
+def test_a_mask_heads_map_comes_bare_or_in_a_tuple():
+    head = build(TestOtherMaskHead.config)
+    feats = head(pyramid(64, 64))[2]
+    bare = head.mask_feature_head.forward
+    head.mask_feature_head.forward = lambda x: (bare(x),)
+    assert torch.equal(head(pyramid(64, 64))[2], feats)
+    head.mask_feature_head.forward = lambda x: (bare(x), bare(x))
+    with pytest.raises(ValueError, match='too many values'):
+        head(pyramid(64, 64))
+
+
 @pytest.fixture(scope='module')
 def pair():
     """mmdet's head and ours with one state dict."""

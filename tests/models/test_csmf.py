@@ -28,7 +28,9 @@ def make(**changes) -> CSMF:
 @pytest.mark.parametrize(('height', 'width'), [(64, 96), (61, 93), (32, 32), (1, 1)])
 def test_one_map_at_stride_4(num, height, width):
     module = make()
-    assert module(maps(num, height, width)).shape == (2, 16, -(-height // 4), -(-width // 4))
+    outs = module(maps(num, height, width))
+    assert isinstance(outs, tuple)  # mmseg's heads index it
+    assert [tuple(out.shape) for out in outs] == [(2, 16, -(-height // 4), -(-width // 4))]
     assert (module.out_channels, module.mask_stride) == (16, 4)
 
 
@@ -36,13 +38,21 @@ def test_one_map_at_stride_4(num, height, width):
 def test_reads_p2_n4_and_p5(num, read):
     """N4 is map 2 of both; of a plain FPN that is P4."""
     inputs = [value.requires_grad_() for value in maps(num)]
-    make()(inputs).square().sum().backward()
+    make()(inputs)[0].square().sum().backward()
     assert {index for index, value in enumerate(inputs) if value.grad is not None and value.grad.abs().sum() > 0} == read
 
 
 def test_a_plain_fpn_reads_as_nine_maps_with_n_equal_to_p():
     module, plain = make(), maps(5)
-    assert torch.equal(module(plain), module([*plain, *plain[:4]]))
+    assert torch.equal(module(plain)[0], module([*plain, *plain[:4]])[0])
+
+
+def test_three_n_are_enough():
+    """N5 and N6 aren't read."""
+    module, inputs = make(), maps()
+    expected = module(inputs)[0]
+    module.num_levels = 3
+    assert torch.equal(module([*inputs[:3], *inputs[5:]])[0], expected)
 
 
 def summing() -> CSMF:
@@ -66,11 +76,11 @@ def test_the_graph_by_hand():
     inputs = [torch.full_like(value[:1, :1], 99.0) for value in maps()]
     for index, value in ((5, p2), (2, n4), (8, p5)):
         inputs[index].fill_(value)
-    out = module(inputs)
+    (out,) = module(inputs)
     assert out.unique().tolist() == [5 * (p2 + p5) + 3 * (p5 + 2 * n4)]
     module.guide.conv.weight.zero_()
     module.carry.conv.weight.zero_()
-    assert (module(inputs) == 0).all()  # there is no third way
+    assert (module(inputs)[0] == 0).all()  # there is no third way
 
 
 def test_enlarging_is_bilinear():
@@ -85,7 +95,7 @@ def test_enlarging_is_bilinear():
         module = summing()
         getattr(module, other).conv.weight.zero_()
         row = torch.tensor(left[name])
-        assert torch.equal(module(inputs), torch.cat([row, 8 - row.flip(0)]).expand(1, 1, 16, 16))
+        assert torch.equal(module(inputs)[0], torch.cat([row, 8 - row.flip(0)]).expand(1, 1, 16, 16))
 
 
 def test_coordinates_beside_the_deepest_input():
@@ -102,7 +112,7 @@ def test_coordinates_beside_the_deepest_input():
 def test_every_parameter_has_a_gradient_and_mixed_precision_is_finite(num):
     module = make()
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        out = module(maps(num))
+        (out,) = module(maps(num))
     assert out.isfinite().all()
     (out.float() * torch.randn_like(out.float())).sum().backward()
     for name, parameter in module.named_parameters():

@@ -32,6 +32,27 @@ def test_nine_maps_of_all_strides(height, width):
     assert len(plain) == 5 and all(torch.equal(a, b) for a, b in zip(plain, outs[:5], strict=True))
 
 
+@pytest.mark.parametrize('num', [1, 3])
+def test_the_last_n_can_be_left_out(num):
+    """Beside the P; the layers that only they need aren't there: one step up is 3x3 down and 3x3 smooth."""
+    whole, part = make(return_top_down=True), make(return_top_down=True, num_outs=num)
+    for name, parameter in part.named_parameters():
+        parameter.data = whole.get_parameter(name)
+    outs, expected = part(features()), whole(features())
+    assert len(outs) == num + 4
+    assert all(torch.equal(a, b) for a, b in zip(outs, (*expected[:num], *expected[5:]), strict=True))
+    sum(out.square().mean() for out in outs).backward()
+    assert all(parameter.grad is not None for parameter in part.parameters())
+    assert len(list(part.parameters())) == len(list(whole.parameters())) - (4 - num) * 4
+
+
+def test_fewer_n_without_the_p_are_refused():
+    with pytest.raises(ValueError, match='num_outs=3 of 4 inputs with return_top_down=False'):
+        make(num_outs=3)
+    with pytest.raises(ValueError, match='num_outs=0'):
+        make(num_outs=0, return_top_down=True)
+
+
 def test_the_way_down_is_mmdets_fpn():
     neck = make(return_top_down=True)
     reference = FPN(CHANNELS, 8, num_outs=4)

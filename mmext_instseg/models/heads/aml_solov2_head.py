@@ -51,7 +51,8 @@ class AMLSOLOV2Head(SOLOV2Head):
 
     Args:
         mask_feature_head: with `type` a module from the registry (such as CSMF), built with `in_channels` and called with all inputs,
-            that has `out_channels` and `mask_stride`; without, the arguments of mmdet's MaskFeatModule, which gets the first L inputs.
+            that has `out_channels` and `mask_stride` and gives one map, in a tuple or bare; without, the arguments of mmdet's
+            MaskFeatModule, which gets the first L inputs.
         matching: 'minimum' is the paper's; 'none' is mmdet's assignment.
         literal_loss: train on Eq. 3 itself at positive cells, as the paper says. By default Eq. 3 selects, and L_cate + lambda L_mask
             trains: the sigmoids' gradients vanish where the losses are large (ours).
@@ -117,6 +118,8 @@ class AMLSOLOV2Head(SOLOV2Head):
             raise ValueError(f'AMLSOLOV2Head has {self.num_levels} strides but got {len(x)} inputs: set num_outs of the neck')
         levels = x[: self.num_levels]
         mask_feats = self.mask_feature_head(levels if isinstance(self.mask_feature_head, MaskFeatModule) else x)
+        if not isinstance(mask_feats, Tensor):
+            (mask_feats,) = mask_feats
         kernels, classes = [], []
         for level, num_grid in zip(self.resize_feats(levels), self.num_grids, strict=True):
             feat = torch.cat([level, generate_coordinate(level.shape, level.device)], dim=1)

@@ -27,6 +27,7 @@ class CSMF(BaseModule):
     and P4 aren't read (of N3 the size). Every convolution is followed by `norm_cfg` and ReLU; enlarging is bilinear.
 
     It is built as `mask_feature_head` of `AMLSOLOV2Head` and reads `TWFPN(return_top_down=True)`. On a plain FPN it reads P4 for N4.
+    As a neck it comes second in a list, after TWFPN, and gives a decode head one map (docs/mmseg.md).
 
     Args:
         in_channels: channels of all inputs.
@@ -62,8 +63,8 @@ class CSMF(BaseModule):
         self.guide = conv(feat_channels, 3)
         self.predict = conv(feat_channels, 1, out_channels)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """(N2, ..., N6, P2, P3, P4, P5) or (P2, ..., P6), (B, in_channels, h, w) each -> (B, out_channels, h, w) of P2's size.
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
+        """(N2, ..., N6, P2, P3, P4, P5) or (P2, ..., P6), (B, in_channels, h, w) each -> one map (B, out_channels, h, w) of P2's size.
 
         Raises:
             ValueError: neither `num_levels` inputs nor four more.
@@ -77,7 +78,7 @@ class CSMF(BaseModule):
         carried = self.join(torch.cat([_enlarge(deep, n4), n4], dim=1))
         carried = self.carry(_enlarge(carried, n3))
         guided = self.guide(self.shallow(p2) + _enlarge(deep, p2))
-        return self.predict(guided + _enlarge(carried, p2))
+        return (self.predict(guided + _enlarge(carried, p2)),)
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
