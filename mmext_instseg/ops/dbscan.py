@@ -5,7 +5,10 @@ Shapes: M points, n of them in the sample, C cores, K clusters, d dims.
 
 import random
 
+import numpy as np
 import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
@@ -13,6 +16,8 @@ _NEIGHBOUR = 4  # of the k-distance curve, as in the paper that introduced DBSCA
 _STEEP = 2.5  # eps in medians of that curve
 _SHARE = 1 / 5  # of the usual density, from which on a point is a core
 _CURVE = 512  # points of the curve
+_BLOCK = 256  # points whose distances to the others are in memory at once
+_DENSE = 1 / 8  # of the points, from which on lists of neighbours take longer than scikit-learn
 
 
 def sample_by_value(points: Tensor, size: int) -> Tensor:
@@ -65,21 +70,66 @@ def adaptive_parameters(sample: Tensor, low: float, high: float, eps: float | No
 
 
 def dbscan_cores(sample: Tensor, eps: float, min_samples: int) -> tuple[Tensor, Tensor]:
-    """Core points and their clusters: by scikit-learn on a CPU, by `linked_cores` on a GPU, so that nothing leaves it.
+    """Core points and clusters of DBSCAN. Two points within eps are neighbours, a point with `min_samples`, itself included, is a core.
+
+    On a CPU by scikit-learn where more than an eighth of the points are neighbours, else from the list of neighbours, with SciPy's
+    connected components: the same in less than half of the time. On a GPU by `linked_cores`, so that nothing leaves it.
 
     Time n^2 d, memory 8 bytes * n * points within eps, at most 8 n^2.
 
     Args:
-        sample: (n, d) float, finite, n >= 1.
+        sample: (n, d) float32, finite, n >= 1.
 
     Returns:
-        rows (C,) int64 and cluster (C,) int64 in 0..K-1, ascending, on the sample's device.
+        rows (C,) int64 and cluster (C,) int64 in 0..K-1, ascending, on the sample's device. Clusters are numbered by their first core.
     """
     if sample.device.type != 'cpu':
         return linked_cores(sample, eps, min_samples)
-    found = DBSCAN(eps=eps, min_samples=min_samples, algorithm='brute').fit(sample.numpy())  # trees are slower beyond 15 dims
-    rows = torch.from_numpy(found.core_sample_indices_)
-    return _by_cluster(rows, torch.from_numpy(found.labels_)[rows])
+    pairs = _neighbours(sample, eps)
+    if pairs is None:
+        found = DBSCAN(eps=eps, min_samples=min_samples, algorithm='brute').fit(sample.numpy())  # trees are slower beyond 15 dims
+        rows, cluster = found.core_sample_indices_, found.labels_[found.core_sample_indices_]
+    else:
+        rows, cluster = _components(*pairs, len(sample), min_samples)
+    return _by_cluster(torch.from_numpy(rows), torch.from_numpy(cluster))
+
+
+def _neighbours(sample: Tensor, eps: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Pairs i < j within eps: (P,) i, ascending, and (P,) j; None where they are many.
+
+    By matrix products of float32; pairs that their rounding leaves open, by at most c (|p|^2 + |q|^2), are looked at again in float64.
+    """
+    c, squares = (sample.shape[1] + 8) * 2.0**-23, sample.square().sum(dim=1)
+    offset, square = (1 - c) * squares - (1 + c) * eps**2, squares.numpy()
+    found = []
+    for start in range(0, len(sample), _BLOCK):
+        part, own = sample[start : start + _BLOCK], square[start : start + _BLOCK]
+        gap = torch.addmm(offset[start:], part, sample[start:].T, alpha=-2).numpy()
+        flat = np.flatnonzero(gap <= (c - 1) * own[:, None])
+        if len(flat) > max(_DENSE * len(sample), _BLOCK) * len(part):
+            return None
+        i = flat // gap.shape[1]
+        j = flat - i * gap.shape[1]
+        later = j > i
+        flat, i, j = flat[later], i[later], j[later]
+        excess = gap.reshape(-1)[flat] + 2 * c * (square[start:][j] + eps**2) + (1 + c) * own[i]
+        open_ = np.flatnonzero(excess > 0)
+        p, q = (sample[start + one[open_]].double() for one in (i, j))
+        far = open_[((p - q).square().sum(dim=1) > eps**2).numpy()]
+        found.append((start + np.delete(i, far), start + np.delete(j, far)))
+    first, second = zip(*found, strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _components(first: np.ndarray, second: np.ndarray, count: int, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """`dbscan_cores` of that many points by `_neighbours`; rows ascend."""
+    core = np.bincount(first, minlength=count) + np.bincount(second, minlength=count) + 1 >= min_samples
+    linked = core[first] & core[second]
+    first, second = first[linked], second[linked]
+    starts = np.concatenate([[0], np.bincount(first, minlength=count).cumsum()])
+    graph = csr_matrix((np.ones(len(second), bool), second, starts), shape=(count, count))
+    rows = np.flatnonzero(core)
+    return rows, np.unique(connected_components(graph, directed=False)[1][rows], return_inverse=True)[1]
 
 
 def linked_cores(sample: Tensor, eps: float, min_samples: int) -> tuple[Tensor, Tensor]:

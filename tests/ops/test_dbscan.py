@@ -83,6 +83,36 @@ def test_cores_are_scikit_learns():
 
 
 @settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 700),
+    st.integers(1, 8),
+    st.sampled_from([1.0, 30.0]),
+    st.floats(0.05, 2),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_cores_and_clusters_are_scikit_learns_of_any_points(seed, num, dims, scale, eps, min_samples, coarse):
+    points = scale * torch.rand(num, dims, generator=torch.Generator().manual_seed(seed))
+    if coarse:  # many pairs at a distance of exactly eps, which are neighbours
+        points, eps = (4 * points).round() / 4, max(round(4 * eps), 1) / 4
+    found = DBSCAN(eps=eps, min_samples=min_samples, algorithm='brute').fit(points.numpy())
+    rows, cluster = dbscan_cores(points, eps, min_samples)
+    order = rows.argsort()
+    assert rows[order].tolist() == found.core_sample_indices_.tolist()
+    assert cluster[order].tolist() == found.labels_[found.core_sample_indices_].tolist()
+
+
+def test_a_distance_a_little_over_eps_is_over_it_far_from_0_too():
+    # Float32's squares of 300 are steps of 0.008: the products alone can't tell these two distances from eps
+    points = torch.tensor([[300.0, 300.0]]).repeat(3, 1)
+    points[1, 0] += 0.5
+    points[2, 1] -= 0.5001
+    rows, cluster = dbscan_cores(points, 0.5, 1)
+    assert cluster[rows.argsort()].tolist() == [0, 0, 1]
+
+
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 4), st.sampled_from([0.05, 0.2, 0.6]), st.integers(1, 8))
 def test_torch_finds_the_same_cores_and_clusters(seed, num, dims, eps, min_samples):
     points = torch.rand(num, dims, generator=torch.Generator().manual_seed(seed))
