@@ -35,9 +35,10 @@ mmext_install() {
   "${pip[@]}" -r "$requirements/runtime.txt" -r "$requirements/export.txt" -r "$requirements/tests.txt"
   echo "[4/5] OpenMMLab ($MMEXT_STACK), pure Python"
   "${pip[@]}" --no-deps --no-build-isolation --no-binary=onedl-mmdetection,onedl-mmsegmentation,onedl-mmpretrain \
-    -r "$requirements/$MMEXT_STACK.txt" -r "$requirements/metrics.txt"
+    -r "$requirements/$MMEXT_STACK.txt" -r "$requirements/metrics.txt" -r "$requirements/mim.txt"
   echo "[5/5] mmext_instseg, editable, with the start-up hook for missing compiled ops"
   "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e "$MMEXT_ROOT"
+  (cd "$MMEXT_ROOT" && "$python" setup.py -q egg_info)  # by it `PYTHONPATH=. mim` finds this folder
   (cd / && "$python" "$MMEXT_ROOT/mmext_instseg/compat/startup.py" --install)
 }
 
@@ -69,7 +70,7 @@ mmext_setup() {
     PYTHON=$venv/bin/python stamp=$venv/mmext_instseg_env.stamp
   fi
   # One changed line in what an environment is made from makes it anew; otherwise it is reused in a second.
-  want=$(cd "$MMEXT_ROOT" && { pwd; cat requirements/{build,torch,runtime,$MMEXT_STACK,metrics,export,tests}.txt setup.py mmext_instseg/compat/startup.py; } | cksum)
+  want=$(cd "$MMEXT_ROOT" && { pwd; cat requirements/{build,torch,runtime,$MMEXT_STACK,metrics,mim,export,tests}.txt setup.py mmext_instseg/compat/startup.py; } | cksum)
   if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && "$PYTHON" -c '' 2>/dev/null; then
     echo "Environment: $PYTHON (reused)"
     return
