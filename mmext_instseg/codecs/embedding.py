@@ -160,7 +160,7 @@ class EmbeddingCodec(BaseCodec):
             rest = ((owner < 0) & ~hidden & ~between).nonzero()[:, 0]
             if not len(rest):
                 break
-            sample = points[rest[sample_by_value(points[rest], self.sample_size)]]
+            sample = points[rest[sample_by_value(points.index_select(0, rest), self.sample_size)]]
             if middle is None:  # distances by matrix products are exact near 0 only
                 middle = sample.median(dim=0).values
                 points, sample = points.sub_(middle), sample - middle
@@ -176,7 +176,7 @@ class EmbeddingCodec(BaseCodec):
             todo = (owner < 0).nonzero()[:, 0]
             waits = hidden[todo]
             radius = torch.where(waits, max(self.delta_dist - self.delta_var, self.limit), self.limit)
-            by, far = self.search(points[todo], new, found, count - first, radius, torch.where(waits, 0.0, eps))
+            by, far = self.search(points.index_select(0, todo), new, found, count - first, radius, torch.where(waits, 0.0, eps))
             nearer = far < distance[todo]
             nearest[todo[nearer]], distance[todo[nearer]] = torch.where(by < 0, by, by + first)[nearer], far[nearer]
             near = distance[todo]
@@ -189,7 +189,7 @@ class EmbeddingCodec(BaseCodec):
         sizes = segment_sum(torch.ones_like(cluster), cluster, count)
         means = (segment_sum(cores.double(), cluster, count) / sizes[:, None]).float()  # a GPU adds in any order: rounding hides it
         if count:
-            points.sub_(means[owner.clamp(min=0)])
+            points.sub_(means.index_select(0, owner.clamp(min=0)))
         return owner, torch.linalg.vector_norm(points, dim=1), count
 
 

@@ -38,7 +38,8 @@ def sample_by_value(points: Tensor, size: int) -> Tensor:
     draw = random.Random(0).random  # the same in every version of Python, by its documentation
     weights = torch.tensor([int(2**26 * draw()) - 2**25 for _ in range(dims)], dtype=torch.float64).to(points.device)
     # In steps of 1 / 4096 up to 512: whole numbers, whose sum stays below 2^53 for 64 dims and is thus the same in any order
-    key = (points * 4096).round_().clamp_(-(2.0**21), 2.0**21).double() @ weights
+    steps = [(part * 4096).round_().clamp_(-(2.0**21), 2.0**21).double() @ weights for part in points.split(2**12)]
+    key = torch.cat(steps).long() if steps else points.new_zeros(0, dtype=torch.int64)
     size = min(size, num)
     return key.argsort(stable=True)[torch.arange(size, device=points.device) * num // max(size, 1)]
 
@@ -64,8 +65,8 @@ def adaptive_parameters(sample: Tensor, low: float, high: float, eps: float | No
     if eps is None:
         kth = distance.topk(min(_NEIGHBOUR + 1, len(sample)), largest=False).values[:, -1]  # the first is the point itself
         eps = float((_STEEP * kth.median()).clamp(low, high))
-    density = (distance <= eps).sum(dim=1).median()
-    object_size = len(curve) / (distance <= high).sum(dim=1).double().reciprocal().sum()
+    density = (distance <= eps).sum(dim=1, dtype=torch.int32).median()
+    object_size = len(curve) / (distance <= high).sum(dim=1, dtype=torch.int32).double().reciprocal().sum()
     return eps, max(int(torch.minimum(_SHARE * density, object_size / 2)), 2)
 
 
