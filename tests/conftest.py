@@ -1,6 +1,8 @@
 """What all tests share: the real data, and mmdet as the default scope."""
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,17 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_collection_modifyitems(items: list) -> None:
     """The trainings, minutes each, come first: several processes then end at the same time."""
     items.sort(key=lambda item: 'test_overfit' not in item.nodeid)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def metafiles_are_read_once() -> Iterator[None]:
+    """For each `mmdet::` base mmengine reads a hundred metafiles and loads pkg_resources again: most of a config's time."""
+    from mmengine.config import config, utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, 'load', functools.cache(utils.load))
+        patch.setattr(config, 'is_installed', functools.cache(config.is_installed))
+        yield
 
 
 @pytest.fixture(scope='session')

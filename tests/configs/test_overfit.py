@@ -13,7 +13,7 @@ SETTINGS = {
     'aml_solov2': (300, 96, 4),
     'dcme': (450, 96, 4),
     'embedding_unet': (600, 96, 4),
-    'instance_clipseg': (1500, 96, 8),
+    'instance_clipseg': (1100, 64, 16),
     'pe_centroid': (600, 96, 4),
 }
 # Of 96x96, eight scenes in which all centres lie at least 6 pixels apart, so that a centre-based representation can tell the objects apart.
@@ -37,6 +37,7 @@ def overfitting(method: str, folder: Path) -> Config:
         if 'seg_prefix' in metric:
             metric.seg_prefix = str(written / 'panoptic')
         metric.ann_file = str(written / ('panoptic.json' if 'seg_prefix' in metric else 'instances.json'))
+    config.optim_wrapper.optimizer.fused = True  # the same steps, faster
     config.train_cfg.update(max_iters=iterations, val_interval=iterations)
     config.param_scheduler[0].end = iterations // 20
     config.param_scheduler[-1].update(T_max=iterations, end=iterations)
@@ -44,6 +45,7 @@ def overfitting(method: str, folder: Path) -> Config:
     return config
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize('method', SETTINGS)
 def test_tiny_config_overfits_eight_images(method, tmp_path):
     runner = Runner.from_cfg(overfitting(method, tmp_path))

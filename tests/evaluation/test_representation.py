@@ -195,8 +195,8 @@ def test_an_image_without_things(tmp_path):
 
 
 def test_no_detection_is_cut_off():
-    ids = torch.arange(1, 1025).view(32, 32).repeat_interleave(2, 0).repeat_interleave(2, 1)
-    instances = InstanceMap.from_ids(ids, torch.full((1024,), 3))
+    ids = torch.arange(1, 145).view(12, 12).repeat_interleave(2, 0).repeat_interleave(2, 1)  # COCO's figures are of 100
+    instances = InstanceMap.from_ids(ids, torch.full((144,), 3))
     annotations = [dict(one, image_id=1, iscrowd=0, row=row) for row, one in enumerate(to_coco_annotations(instances), 1)]
     setting = Setting(1, None)
     ceiling = RepresentationCeiling({3: CATEGORIES[0]}, [setting])
