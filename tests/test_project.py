@@ -15,7 +15,7 @@ import mmext_instseg
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')]
-SCRIPTS = sorted(path for path in (ROOT / 'tools').glob('*.py') if not path.name.startswith('_'))
+SCRIPTS = sorted(path for folder in ('tools', 'examples/onnx_numpy') for path in (ROOT / folder).glob('[!_]*.py'))
 MODULES = ['mmext_instseg.check_env', 'mmext_instseg.datasets.shapes']
 
 
@@ -26,7 +26,7 @@ def help_of(*command: str) -> str:
 
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=[path.name for path in SCRIPTS])
-def test_every_tool_has_help_with_an_example(script):
+def test_every_script_has_help_with_an_example(script):
     assert re.search(r'^\s*examples?:', help_of(sys.executable, str(script)), re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ def test_links_and_named_files_exist(document):
     text = document.read_text()
     for target in re.findall(r'\]\((?!https?:|#)([^)#]+)', text):
         assert (document.parent / target).exists(), f'{document.name} links to {target}'
-    for name in re.findall(r'(?:configs|tools)/[\w/]+\.(?:py|sh)', text):
+    for name in re.findall(r'(?:configs|examples|tools)/[\w/]+\.(?:py|sh)', text):
         assert (ROOT / name).exists() or 'my_' in name, f'{document.name} names {name}'
 
 

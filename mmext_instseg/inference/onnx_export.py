@@ -1,9 +1,11 @@
 """From a detector to ONNX files that `OnnxSegmentor`, or anything else, runs."""
 
+import inspect
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -109,13 +111,39 @@ def make_manifest(detector: BaseModel, cfg: Config, size: tuple[int, int] | None
             pad_value=before.get('pad_value', 0),
         ),
         parts={},
-        post_processing={key: value for key, value in model.items() if key not in _NETWORK},
+        post_processing=_post_processing(detector, {key: value for key, value in model.items() if key not in _NETWORK}),
         pipeline=[dict(step) for step in steps],
     )
     try:
         return json.loads(json.dumps(manifest))
     except TypeError as error:
         raise ValueError(f'the config has something besides numbers, texts, lists and dicts ({error}): name types by their text') from None
+
+
+def _post_processing(detector: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """A detector's config without its network, and with the defaults of what decodes its maps: who reads it needn't know them."""
+    if 'codec' not in config:
+        head, grids = detector.mask_head, ('num_grids', 'strides', 'dynamic_conv_size')
+        features = _with_defaults(config['mask_head']['mask_feature_head'], type(head.mask_feature_head), ('mask_stride',))
+        return {**config, 'mask_head': {**_with_defaults(config['mask_head'], type(head), grids), 'mask_feature_head': features}}
+    heads = dict(config['heads'])
+    if heads.get('semantic'):
+        heads['semantic'] = _with_defaults(heads['semantic'], type(detector.heads['semantic']), ('num_stuff_classes',))
+    codec = _with_defaults(config['codec'], type(detector.codec))
+    return {**config, 'codec': codec, 'heads': heads, 'test_cfg': asdict(detector.test_settings)}
+
+
+def _with_defaults(config: dict[str, Any], kind: type, names: Container[str] | None = None) -> dict[str, Any]:
+    """A config of a class with its arguments' defaults, those of its parents too that it passes on; of all arguments or some."""
+    found: dict[str, Any] = {}
+    for one in kind.__mro__:
+        if '__init__' not in vars(one):
+            continue
+        arguments = inspect.signature(one.__init__).parameters.values()
+        found = {argument.name: argument.default for argument in arguments if argument.default is not argument.empty} | found
+        if not any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
+            break
+    return {name: value for name, value in found.items() if names is None or name in names} | config
 
 
 def difference(found: dict[str, Tensor], wanted: Sequence[Tensor]) -> float:

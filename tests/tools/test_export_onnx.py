@@ -1,9 +1,6 @@
-"""Exported networks against PyTorch, each method at toy width; the example in the documents; what can't be exported."""
+"""Exported networks against PyTorch, each method at toy width; what can't be exported."""
 
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,55 +9,16 @@ import torch
 from mmdet.apis import init_detector
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
+from onnx_models import CASES, check_instances, detect, write_model
 from PIL import Image
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
-from toy_models import as_toy
 
-from mmext_instseg.inference import array_pipeline, onnx_export
+from mmext_instseg.inference import onnx_export
 from mmext_instseg.inference.onnx import OnnxSegmentor, normalise
 from mmext_instseg.inference.onnx_export import TOLERANCE, difference, export_onnx
 from mmext_instseg.inference.onnx_networks import network_parts
-from mmext_instseg.registry import MODELS
-
-ROOT = Path(__file__).parents[2]
-NARROW = dict(backbone=dict(base_channels=4), heads=dict(instance=dict(in_channels=4), semantic=dict(in_channels=4)))
-LOW = dict(foreground_threshold=0.3, max_per_image=30)
-CASES = {
-    'dcme': ('dcme/dcme_tiny_shapes', {**NARROW, 'codec': dict(min_votes=3.0), 'test_cfg': LOW}, []),
-    'embedding_unet': ('embedding_unet/embedding_unet_tiny_shapes', {**NARROW, 'codec': dict(sample_size=512), 'test_cfg': LOW}, []),
-    'aml_solov2': ('aml_solov2/aml_solov2_tiny_shapes', dict(test_cfg=dict(score_thr=0.0, filter_thr=0.0, nms_pre=20, max_per_img=10)), []),
-    'pe_centroid': ('pe_centroid/pe_centroid_vitb_46k_coco-420', dict(codec=dict(min_pixels=4)), ['--size', 112, 126]),
-    'instance_clipseg': (
-        'instance_clipseg/instance_clipseg_tiny_shapes',
-        dict(codec=dict(peak_threshold=0.01), test_cfg=dict(mask_threshold=0.01, max_per_phrase=10)),
-        ['--size', 128, 144, '--text', 'a circle', 'red square'],
-    ),
-}
-
-
-def write_model(folder: Path, name: str, changes: dict) -> tuple[Path, Path]:
-    """A config and seeded weights whose batch norms have statistics of their own."""
-    config = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    if 'tiny' not in name:
-        config.model = as_toy(config.model)
-        config.test_dataloader.dataset.pipeline = [
-            {**step, 'scale': (126, 112)} if 'scale' in step else step for step in config.test_dataloader.dataset.pipeline
-        ]
-    config.merge_from_dict(dict(model=changes))
-    torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    model.init_weights()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
-    classes = tuple(map(str, range(133)))
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))), folder / 'model.pth')
-    config.dump(folder / 'model.py')
-    return folder / 'model.py', folder / 'model.pth'
 
 
 @pytest.fixture(scope='module')
@@ -87,41 +45,16 @@ def test_parity_with_pytorch(method, tool, untrained, tmp_path):
 
     # Independently, through the detector's own preprocessor; it doesn't pad to a fixed size, so images have it already
     segment, detector = OnnxSegmentor(tmp_path / 'out', threads=1), init_detector(str(config), str(checkpoint), device='cpu')
-    pipeline, size = array_pipeline(Config.fromfile(config)), segment.manifest['input']['size']
-    num = 0
+    size, num = segment.manifest['input']['size'], 0
     for path in images:
         image = np.asarray(Image.open(path))[..., ::-1]
         image = image[:96] if size is None else np.resize(image, (*size, 3))
         phrases = tuple(segment.embeddings)
-        packed = pipeline(dict(img=np.ascontiguousarray(image), img_id=0, text=phrases))
-        with torch.no_grad():
-            wanted = detector.test_step(pseudo_collate([packed]))[0].pred_instances
+        wanted = detect(detector, image, phrases).pred_instances
         found = segment(image, phrases).pred_instances
-        assert torch.equal(found.labels, wanted.labels) and torch.equal(found.masks, wanted.masks)
-        torch.testing.assert_close(found.scores, wanted.scores, rtol=1e-4, atol=1e-4)
+        check_instances({name: np.asarray(value) for name, value in found.items()}, wanted)
         num += len(found)
     assert num > len(images), f'{num} instances show little'
-
-
-def test_the_numpy_example_of_the_documents_finds_the_same(exported, untrained, tmp_path):
-    folder = exported[2]
-    code = next(
-        block for block in re.findall(r'```python\n(.*?)```', (ROOT / 'docs' / 'export.md').read_text(), re.DOTALL) if 'ids.npy' in block
-    )
-    (tmp_path / 'example.py').write_text("import sys\nsys.modules['torch'] = None\n" + code)
-    image = sorted(untrained[2].glob('*.png'))[0]
-    done = subprocess.run(
-        [sys.executable, 'example.py', str(folder), str(image)], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    segment = OnnxSegmentor(folder)
-    maps = segment.parts['network'](segment.prepare(image)[0])
-    foreground = maps['class_prob'][:, :5].sum(dim=1) > LOW['foreground_threshold']
-    (wanted,) = segment.detector.codec.decode(maps, foreground)
-    assert len(wanted) > 1
-    # An untrained network's votes are noise, with peaks that tie but for the last digit, where torch and NumPy may choose differently
-    assert (np.load(tmp_path / 'ids.npy') == wanted.ids.numpy()).mean() > 0.995
-    assert len(done.stdout.splitlines()) == len(wanted)
 
 
 def test_the_manifest_says_how_to_run_it(exported):
@@ -129,6 +62,9 @@ def test_the_manifest_says_how_to_run_it(exported):
     assert about['parts'] == dict(network=dict(file='network.onnx', inputs=['image'], outputs=['displacement', 'class_prob']))
     assert about['post_processing']['codec']['type'] == 'DCMECodec' and about['post_processing']['codec']['min_votes'] == 3.0
     assert 'backbone' not in about['post_processing']
+    # Defaults that the config doesn't name: of the codec, the head and the settings of prediction
+    assert about['post_processing']['codec']['cell'] == 1.0 and about['post_processing']['test_cfg']['min_stuff_area'] == 0
+    assert about['post_processing']['heads']['semantic']['num_stuff_classes'] == 0
     assert about['input']['color'] == 'RGB' and about['input']['size'] is None and about['input']['multiple_of'] == 16
 
 
