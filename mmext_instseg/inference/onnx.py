@@ -58,8 +58,8 @@ class OnnxSegmentor:
         instances = segment('photo.jpg').pred_instances
 
     Images go through the config's test pipeline, networks through onnxruntime, and their maps through the detector's own
-    post-processing, codec included, in torch on the CPU. No weights but those in the ONNX files are there. `examples/onnx_numpy` does without
-    torch.
+    post-processing, codec included, in torch on the CPU. No weights but those in the ONNX files are there. `examples/onnx_numpy` does
+    without torch.
 
     Args:
         folder: with network.json and the files that it names.
