@@ -96,7 +96,7 @@ def script_of(case: str) -> str:
 
 def check(found: dict[str, np.ndarray], wanted) -> int:
     """Compares a script's results with a sample; returns the number of instances."""
-    check_instances({**found, 'bboxes': found['boxes']}, wanted.pred_instances)
+    check_instances({**found, 'bboxes': found['boxes']}, wanted.pred_instances, SHARE)
     maps = dict(panoptic='pred_panoptic_seg', semantic='pred_sem_seg')
     for name, field in maps.items():
         assert (name in found) == (field in wanted)
