@@ -10,7 +10,12 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
-model = dict(mask_head=dict(num_grids=[24, 16, 12, 8, 6]))
+width = 16  # a stage of CSPAM-18 computes with half its channels, of 8 with 4
+model = dict(
+    backbone=dict(base_channels=width),
+    neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width]),
+    mask_head=dict(num_grids=[24, 16, 12, 8, 6]),
+)
 train_dataloader = dict(batch_size=4, dataset=dict(size=(64, 64), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(size=(64, 64), pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(size=(64, 64), pipeline=test_pipeline))
