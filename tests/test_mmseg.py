@@ -1,5 +1,6 @@
 """Our backbones and necks in mmseg's segmentors, the configs of configs/mmseg, and mmseg's own tools on one of them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,12 +137,12 @@ def as_toy(model: ConfigDict) -> ConfigDict:
     if model.backbone.type == 'DINOv2ViT':
         model.backbone.update({**DINOV2, 'frozen_stages': min(model.backbone.frozen_stages, 4)})
         if 'neck' in model:
-            model.neck.update(in_channels=[16] * 4)
+            model.neck.update(in_channels=[channels // 48 for channels in model.neck.in_channels])
         else:
-            model.decode_head.update(in_channels=[16] * 4, channels=64)
+            model.decode_head.update(in_channels=[channels // 48 for channels in model.decode_head.in_channels], channels=64)
     elif model.backbone.depth > 18:
         model.backbone.update(base_channels=8)
-        model.neck.update(in_channels=[16, 32, 64, 128])
+        model.neck.update(in_channels=[channels // 8 for channels in model.neck.in_channels])
     return model
 
 
@@ -154,6 +155,20 @@ def test_config(path):
     assert all(tuple(crop) == tuple(config.model.data_preprocessor.size) for crop in crops)
     torch.manual_seed(0)
     check(revert_sync_batchnorm(MODELS.build(as_toy(config.model))), SHAPE)
+
+
+SHOWN = re.findall(r'```python\n(.*?)```', (CONFIGS.parents[1] / 'docs' / 'mmseg.md').read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize('code', SHOWN, ids=['a head on VGG', 'two necks'])
+def test_shown_in_the_documents(code):
+    scope: dict = {}
+    exec(code, scope)
+    common = dict(type='EncoderDecoder', data_preprocessor=dict(type='SegDataPreProcessor', size=SHAPE), test_cfg=dict(mode='whole'))
+    model = ConfigDict({**common, **scope['model']})
+    model.data_preprocessor.size = SHAPE
+    torch.manual_seed(0)
+    check(MODELS.build(model), SHAPE)
 
 
 def test_class_maps_of_shapes(tmp_path):

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from _arguments import positive
@@ -34,22 +34,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_settings(path: Path) -> GridSettings:
-    """Grids of a config.
+def read_settings(path: Path, scale: Sequence[int] | None) -> GridSettings:
+    """Grids of a config, on images of a (longest, shortest) side or, by default, of its test pipeline's size.
 
     Raises:
-        ValueError: its model has no SOLO head.
+        ValueError: its model has no SOLO head; its test pipeline resizes without a `scale`.
     """
     config = Config.fromfile(path)
     head = config.get('model', {}).get('mask_head') or {}
     if not {'num_grids', 'scale_ranges'} <= head.keys():
         raise ValueError(f'{path}: model.mask_head has no num_grids and scale_ranges; give a config with a SOLO head')
-    scales = [step.scale for step in config.test_dataloader.dataset.pipeline if step.type.endswith('Resize')]
+    resizes = [step for step in config.test_dataloader.dataset.pipeline if step.type.endswith('Resize')][:1]
+    size: dict = dict(scale=scale)
+    if resizes and not scale:
+        found = resizes[0].get('scale')
+        size = dict(scale=(found, found) if isinstance(found, int) else found, keep_ratio=resizes[0].get('keep_ratio', False))
+        if found is None:
+            raise ValueError(f'{path}: {resizes[0].type} of the test pipeline has no scale; give --scale LONG SHORT')
     return GridSettings(
         num_grids=head.num_grids,
         scale_ranges=head.scale_ranges,
         pos_scale=head.get('pos_scale', GridSettings.pos_scale),
-        scale=scales[0] if scales else None,
+        **size,
         divisor=config.model.data_preprocessor.get('pad_size_divisor', 1),
     )
 
@@ -57,10 +63,8 @@ def read_settings(path: Path) -> GridSettings:
 def main() -> None:
     args = parse_args()
     try:
-        settings = read_settings(args.config) if args.config else GridSettings()
-        if args.scale:
-            settings = replace(settings, scale=tuple(args.scale))
-        images, counts = GridFile(args.ann, settings.scale, settings.divisor), Collisions(settings)
+        settings = read_settings(args.config, args.scale) if args.config else GridSettings(scale=args.scale or GridSettings.scale)
+        images, counts = GridFile(args.ann, settings), Collisions(settings)
         for instances, shape in track(images, 'Assigning', console=Console(stderr=True)):
             counts.add(instances, shape)
     except (OSError, ValueError) as error:

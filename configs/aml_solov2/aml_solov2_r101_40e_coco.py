@@ -1,5 +1,4 @@
 # Table 2 (AP 40.7; the paper's figure; its "APs" can't be that of small objects, for it exceeds AP). There are no ImageNet weights of
-# CSPAM at depth 101 and the paper names none: from scratch, all layers trained, batch statistics over all GPUs.
+# CSPAM at depth 101 and the paper names none: from scratch.
 _base_ = './aml_solov2_r50_40e_coco.py'
-model = dict(backbone=dict(depth=101, frozen_stages=-1, norm_eval=False, init_cfg=None))
-sync_bn = 'torch'
+model = dict(backbone=dict(depth=101, init_cfg=None))

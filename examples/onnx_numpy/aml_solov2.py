@@ -50,7 +50,8 @@ def segment(export: Export, image: np.ndarray) -> dict[str, np.ndarray]:
     for mask, row in zip(found, order, strict=True):
         enlarged = bilinear(probability[row].reshape(features.shape[1:]), full)[: shown[0], : shown[1]]
         mask[:] = bilinear(enlarged, image.shape[:2]) > test['mask_thr']
-    return result_of(found, labels[order], scores[order])
+    seen = found.any(axis=(1, 2))  # not all in the padding
+    return result_of(found[seen], labels[order][seen], scores[order][seen])
 
 
 def point_nms(scores: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ class GridSettings:
 
     Attributes:
         num_grids, scale_ranges, pos_scale: the head's; by default SOLOv2's.
-        scale: (longest side, shortest side) in pixels that images are brought to, as in a pipeline with keep_ratio; None: as they are.
+        scale: (longest side, shortest side) in pixels that images are brought to; None: as they are.
+        keep_ratio: as in a pipeline; False: `scale` is (width, height).
         divisor: sides are padded to a multiple of it. (Grids span the padded image. In a batch that is the largest one's size, which
             an annotation file doesn't tell.)
     """
@@ -35,11 +36,18 @@ class GridSettings:
     scale_ranges: Sequence[tuple[float, float]] = ((1, 96), (48, 192), (96, 384), (192, 768), (384, 2048))
     pos_scale: float = 0.2
     scale: tuple[int, int] | None = (1333, 800)
+    keep_ratio: bool = True
     divisor: int = 32
 
     def __post_init__(self) -> None:
         if len(self.num_grids) != len(self.scale_ranges):
             raise ValueError(f'{len(self.num_grids)} num_grids, but {len(self.scale_ranges)} scale_ranges: give one of each a level')
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """An image's (width, height) before padding."""
+        if self.scale is None:
+            return width, height
+        return rescale_size((width, height), tuple(self.scale)) if self.keep_ratio else tuple(self.scale)
 
 
 @dataclass
@@ -128,7 +136,7 @@ class GridFile:
         ValueError: as `load_coco` with policy='skip'; a panoptic file.
     """
 
-    def __init__(self, path: str | Path, scale: tuple[int, int] | None, divisor: int) -> None:
+    def __init__(self, path: str | Path, settings: GridSettings) -> None:
         data = load_coco(path, policy='skip')
         if any('segments_info' in annotation for annotation in data['annotations']):
             raise ValueError(f'{path} is a panoptic file; give the one with instances, which SOLO is trained on')
@@ -136,8 +144,7 @@ class GridFile:
         for annotation in data['annotations']:
             of_image.setdefault(annotation['image_id'], []).append(annotation)
         self.images = [(image, of_image[image['id']]) for image in data['images'] if image['id'] in of_image]
-        self.scale = scale
-        self.divisor = divisor
+        self.settings = settings
 
     def __len__(self) -> int:
         return len(self.images)
@@ -145,8 +152,9 @@ class GridFile:
     def __iter__(self) -> Iterator[tuple[Instances, tuple[int, int]]]:
         for image, annotations in self.images:
             old = image['height'], image['width']
-            width, height = rescale_size(old[::-1], self.scale) if self.scale else old[::-1]
-            padded = (-(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor)
+            width, height = self.settings.resized(*old[::-1])
+            divisor = self.settings.divisor
+            padded = (-(-height // divisor) * divisor, -(-width // divisor) * divisor)
             kept = [one for one in annotations if _is_trained_on(one, old)]
             yield _resized(kept, old, (height, width)), padded
 

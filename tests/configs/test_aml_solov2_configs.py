@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmcv import rescale_size
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.runner import Runner
@@ -45,6 +46,7 @@ def test_table_1(name, parts):
         aml.model.mask_head.pop(key) for key in ('matching', 'loss_mask')
     ]
     for config in (row, plain):
+        assert config.pop('sync_bn', None) == ('torch' if config.model.backbone.type == 'CSPAMResNet' else None)
         for key in ('matching', 'loss_mask', 'mask_feature_head'):
             config.model.mask_head.pop(key, None)
         for key in ('backbone', 'neck'):
@@ -57,8 +59,14 @@ def test_the_parts_of_the_full_and_the_plain_model():
     assert (full.backbone.type, full.neck.type, full.mask_head.mask_feature_head.type) == ('CSPAMResNet', 'TWFPN', 'CSMF')
     assert (full.mask_head.matching, full.mask_head.loss_mask) == ('minimum', dict(type='CentroidDiceLoss', loss_weight=3.0))
     assert (plain.backbone.type, plain.neck.type, plain.mask_head.matching) == ('ResNet', 'FPN', 'none')
-    for model in (full, plain):
-        assert model.backbone.norm_eval is True and model.backbone.frozen_stages == 1
+    assert plain.backbone.norm_eval is True and plain.backbone.frozen_stages == 1  # as mmdet's
+    assert not full.backbone.keys() & {'norm_eval', 'frozen_stages'}  # its weights are for another activation: all is trained
+
+
+def test_cityscapes_is_scaled_as_coco_is():
+    """To 0.8 to 1 of the full size, in six steps."""
+    resize = next(step for step in load('r50_40e_cityscapes').train_dataloader.dataset.pipeline if step.type == 'RandomChoiceResize')
+    assert [rescale_size((2048, 1024), tuple(scale))[1] for scale in resize.scales] == [600, 576, 552, 528, 504, 480]
 
 
 def shapes_of(model: dict) -> dict[str, torch.Size]:

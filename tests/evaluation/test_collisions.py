@@ -37,7 +37,7 @@ def write(folder, boxes, size=(64, 64), extra=None):
 
 def count(path, settings=SETTINGS):
     counts = Collisions(settings)
-    for instances, shape in GridFile(path, settings.scale, settings.divisor):
+    for instances, shape in GridFile(path, settings):
         counts.add(instances, shape)
     return counts
 
@@ -94,8 +94,8 @@ def test_nothing_at_all(tmp_path):
     assert collision_rows(counts)[-1] == ['all', '', '0', '0', '-', '0', '-', '0', '0', '-']
 
 
-@pytest.mark.parametrize('scale', [(90, 70), (333, 200)])
-def test_instances_equal_the_pipelines(tmp_path, scale):
+@pytest.mark.parametrize(('scale', 'keep_ratio'), [((90, 70), True), ((333, 200), True), ((90, 70), False)])
+def test_instances_equal_the_pipelines(tmp_path, scale, keep_ratio):
     """Boxes, areas and centroids of ragged masks, bit for bit those that the head sees."""
     rng = np.random.default_rng(0)
     path = write(tmp_path, [(x, y, 30, 20) for x, y in rng.uniform(0, 60, (5, 2)).tolist()], (120, 80))
@@ -104,7 +104,7 @@ def test_instances_equal_the_pipelines(tmp_path, scale):
         rle = coco_mask.encode(np.asfortranarray(rng.random((80, 120)) < 0.3, dtype=np.uint8))
         one['segmentation'] = {**rle, 'counts': rle['counts'].decode()}
     path.write_text(json.dumps(data))
-    ((found, shape),) = GridFile(path, scale, 32)
+    ((found, shape),) = GridFile(path, GridSettings(scale=scale, keep_ratio=keep_ratio))
 
     source = dict(type='CocoDataset', ann_file=str(path), data_prefix=dict(img=''), metainfo=dict(classes=('cup',)), test_mode=True)
     results = {
@@ -113,7 +113,7 @@ def test_instances_equal_the_pipelines(tmp_path, scale):
         'img_shape': (80, 120),
         'ori_shape': (80, 120),
     }
-    steps = [dict(type='LoadAnnotations', with_bbox=True, with_mask=True), dict(type='AlignedResize', scale=scale, keep_ratio=True)]
+    steps = [dict(type='LoadAnnotations', with_bbox=True, with_mask=True), dict(type='AlignedResize', scale=scale, keep_ratio=keep_ratio)]
     sample = Compose([*steps, dict(type='PackDetInputs')])(results)['data_samples']
     sample.gt_instances.bboxes = sample.gt_instances.bboxes.tensor
     expected = gather_instances([sample.gt_instances], None, (shape[0] // 4, shape[1] // 4), 4)
@@ -135,4 +135,4 @@ def test_a_panoptic_file_is_refused(tmp_path):
     images = [dict(id=1, file_name='1.jpg', width=8, height=8)]
     path.write_text(json.dumps(dict(images=images, annotations=[annotation], categories=[dict(id=1, name='cup')])))
     with pytest.raises(ValueError, match=r'panoptic\.json is a panoptic file'):
-        GridFile(path, None, 32)
+        GridFile(path, GridSettings())

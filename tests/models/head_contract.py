@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.registry import DefaultScope
+from operations import training_operations
 
 from mmext_instseg.registry import MODELS
 from mmext_instseg.structures import InstanceMap
@@ -16,6 +17,9 @@ def make_sample(ids: torch.Tensor, num_labels: int = 3) -> DetDataSample:
     return sample
 
 
+STRIPES = {'sixty': 60, 'six hundred': 600}  # numbers of instances without background
+
+
 def scene(kind: str, height: int, width: int) -> torch.Tensor:
     """(H, W) ids of a named situation."""
     ids = torch.zeros(height, width, dtype=torch.int64)
@@ -26,8 +30,8 @@ def scene(kind: str, height: int, width: int) -> torch.Tensor:
         for k, mask in enumerate(masks):
             mask[k : height - k * 3, k * 2 : width - 3] = True
         return InstanceMap.from_masks(masks, torch.arange(3)).ids.long()
-    elif kind == 'six hundred':
-        ids = torch.arange(height * width).view(height, width) * 600 // (height * width) + 1
+    elif kind in STRIPES:
+        ids = torch.arange(height * width).view(height, width) * STRIPES[kind] // (height * width) + 1
     elif kind == 'ignored':
         ids -= 1
     return ids
@@ -83,6 +87,13 @@ class HeadContract:
             torch.testing.assert_close(value, reference[name], rtol=0.05, atol=0.02)
         assert all(value.dtype == torch.float32 for value in maps.values())
         assert any(not torch.equal(value, value.bfloat16().float()) for value in maps.values()), 'rounded to half precision'
+
+    def test_neither_work_nor_reads_grow_with_the_instances(self, head):
+        few, many = (
+            training_operations(head, lambda kind=kind: self.loss_of(head, [kind, kind], (48, 64), (24, 32)))
+            for kind in ('sixty', 'six hundred')
+        )
+        assert few == many
 
     def test_ideal_maps_look_like_predictions(self, head):
         maps = head.predict(self.feats(24, 32))

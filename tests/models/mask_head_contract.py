@@ -8,6 +8,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
+from operations import training_operations
 
 from mmext_instseg.ops import mask_boxes
 from mmext_instseg.registry import MODELS
@@ -142,6 +143,10 @@ class MaskHeadContract:
             assert value.dtype == torch.float32
             torch.testing.assert_close(value, reference[name], rtol=0.05, atol=0.02)
         assert len(result) and result.scores.dtype == torch.float32
+
+    def test_neither_work_nor_reads_grow_with_the_instances(self, head):
+        few, many = (training_operations(head, lambda kind=kind: self.loss_of(head, [kind, kind])) for kind in ('sixty', 'six hundred'))
+        assert few == many
 
     def test_results_have_the_same_types_with_and_without_instances(self, head):
         excite(head)

@@ -148,7 +148,31 @@ def test_results_equal_mmdets(pair, ori_shape, changes):
     assert len(ours) == len(theirs) > 20
     torch.testing.assert_close(ours.scores, theirs.scores)
     assert torch.equal(ours.labels, theirs.labels) and torch.equal(ours.masks, theirs.masks)
-    assert torch.equal(ours.bboxes, mask_boxes(ours.masks)) and (ours.bboxes[:, 2:] > ours.bboxes[:, :2]).any()
+    assert torch.equal(ours.bboxes, mask_boxes(ours.masks)) and (ours.bboxes[:, 2:] > ours.bboxes[:, :2]).all()
+
+
+@pytest.mark.parametrize('meta', [dict(img_shape=(20, 20), ori_shape=(40, 40)), dict(img_shape=(64, 96), ori_shape=(4, 6))])
+def test_masks_without_a_pixel_in_the_image_are_dropped(pair, meta):
+    """All in the padding, or lost when the image shrinks; mmdet keeps them."""
+    sample = make_sample(scene('one', *meta['img_shape']), (64, 96))
+    sample.set_metainfo(meta)
+    results = []
+    for head in map(copy.deepcopy, pair):
+        head.test_cfg.update(score_thr=0.0, filter_thr=-1)
+        results += head.predict(pyramid(64, 96, num=1), [sample], rescale=True)
+    theirs, ours = results
+    theirs = theirs[theirs.masks.flatten(1).any(dim=1)]
+    assert 0 < len(theirs) < len(results[0])
+    assert torch.equal(ours.masks, theirs.masks) and torch.equal(ours.labels, theirs.labels)
+    torch.testing.assert_close(ours.scores, theirs.scores)
+    assert (ours.bboxes[:, 2:] > ours.bboxes[:, :2]).all()
+
+
+def test_annotations_without_boxes():
+    head, feats = build(small_config()), pyramid(64, 64, num=1)
+    with_boxes, without = crossing_sample(), crossing_sample()
+    del without.gt_instances.bboxes
+    assert head.loss(feats, [without]) == head.loss(feats, [with_boxes])
 
 
 def test_without_rescale_masks_have_the_size_of_the_network_input(pair):

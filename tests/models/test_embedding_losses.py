@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_contract import LossContract, noise
+from operations import READS, Watch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmext_instseg.engine.benchmark import LOOPS
 from mmext_instseg.models.losses import CenterEmbeddingLoss, ContrastiveEmbeddingLoss, DiscriminativeLoss, TripletEmbeddingLoss
@@ -123,39 +123,20 @@ class TestEmbeddingLosses(LossContract):
             self.kind()(pred, ids[..., :2], num)
 
     def test_neither_work_nor_reads_nor_the_largest_tensor_grow_with_the_instances(self):
-        few, many = Watch.over(self.kind(), 2), Watch.over(self.kind(), 600)
+        few, many = watch_over(self.kind(), 2), watch_over(self.kind(), 600)
         assert many.operations == few.operations  # so no loop, and none reads a value back
         assert not READS & set(many.operations)
         pixels, dims = 64 * 64, 8
         assert few.largest == pixels * dims and many.largest == 600 * 600 < pixels * 600
 
 
-READS = {'aten._local_scalar_dense.default', 'aten.nonzero.default', 'aten.equal.default', 'aten._unique2.default'}
-
-
-class Watch(TorchDispatchMode):
-    """Every operation's name, and the most values of a tensor that one made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations: list[str] = []
-        self.largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **kwargs or {})
-        self.operations.append(str(func))
-        made = [one for one in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(one, Tensor)]
-        self.largest = max([self.largest, *(one.untyped_storage().nbytes() // one.element_size() for one in made)])
-        return out
-
-    @classmethod
-    def over(cls, loss: nn.Module, instances: int) -> 'Watch':
-        """A forward and a backward pass over a 64x64 image of 8 dimensions."""
-        pred, ids, num = scene(1, 64, 64, instances, dims=8)
-        pred = pred.float().requires_grad_()
-        with cls() as watch:
-            sum(loss(pred, ids, num).values()).backward()
-        return watch
+def watch_over(loss: nn.Module, instances: int) -> Watch:
+    """A forward and a backward pass over a 64x64 image of 8 dimensions."""
+    pred, ids, num = scene(1, 64, 64, instances, dims=8)
+    pred = pred.float().requires_grad_()
+    with Watch() as watch:
+        sum(loss(pred, ids, num).values()).backward()
+    return watch
 
 
 def as_float(losses: dict[str, Tensor]) -> dict[str, Tensor]:

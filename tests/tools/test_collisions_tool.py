@@ -63,6 +63,14 @@ def test_a_config_without_solo(annotations, tmp_path, tool):
     assert 'config.py: model.mask_head has no num_grids' in status
 
 
+def test_a_pipeline_without_a_scale(annotations, tmp_path, tool):
+    factor = config(tmp_path, CONFIG.replace('scale=(64, 64), keep_ratio=True', 'scale_factor=2.0'))
+    status, _ = tool('collisions.py', '--ann', annotations, '--config', factor)
+    assert 'config.py: AlignedResize of the test pipeline has no scale; give --scale' in status
+    status, printed = tool('collisions.py', '--ann', annotations, '--config', factor, '--scale', 64, 64)
+    assert status == 0 and 'at 64x64' in printed
+
+
 def test_a_missing_file(tmp_path, tool):
     status, _ = tool('collisions.py', '--ann', tmp_path / 'nowhere.json')
     assert 'nowhere.json: can not be read' in status

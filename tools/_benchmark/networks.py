@@ -23,8 +23,8 @@ mmdet's network: with one state dict it must give the same outputs, losses and i
 Weights are random, so the networks' own outputs mean nothing. Post-processing therefore gets made-up outputs: K instances, each found by
 five cells of SOLO's grids, or by 1000 boxes in turn for Mask R-CNN. Every model must make K instances of them, the SOLOv2s the same ones.
 A training step is loss, gradients and SGD at a learning rate of 0, on images with K instances of which a fifth shares its centre with
-another one. The first stages are frozen and batch norm is fixed, as the configs of all six say. Inference is network and
-post-processing; the paper's own ratio for it is 1.41. Then the memory of position attention in training, at strides 32 to 4."""
+another one. ResNet's first stages are frozen and its batch norm is fixed, CSPAM is trained whole, as the configs say. Inference is
+network and post-processing; the paper's own ratio for it is 1.41. Then the memory of position attention in training, at strides 32 to 4."""
 PHRASES = """Instances of several phrases in one image: encoded once for all of them, as InstanceCLIPSeg does, against a loop that
 encodes it anew for each; ratios are loop over ours. Weights are random, so no file is needed; the maps of every phrase must be the same
 both ways."""

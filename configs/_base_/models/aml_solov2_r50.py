@@ -1,11 +1,11 @@
 # The paper's network at depth 50: SOLOv2 with the CSPAM backbone, TWFPN, CSMF mask features and minimum-loss matching.
 # ============================ Usual knobs ============================
 num_classes = 80
-# mmpretrain's cspresnet50, fetched by hand (or timm's, which differs in the training recipe); None: from scratch, and then
-# frozen_stages=-1 and norm_eval=False:
+# mmpretrain's cspresnet50, fetched by hand (or timm's, which differs in the training recipe); None: from scratch:
 # https://download.openmmlab.com/mmclassification/v0/cspnet/cspresnet50_3rdparty_8xb32_in1k_20220329-dd6dddfb.pth
 weights = dict(type='Pretrained', checkpoint='pretrained/cspresnet50_3rdparty_8xb32_in1k_20220329-dd6dddfb.pth')
-# activation            backbone.act_cfg=dict(type='LeakyReLU', negative_slope=0.01): what those weights were trained with (paper: Mish)
+# activation            backbone.act_cfg=dict(type='LeakyReLU', negative_slope=0.01): what those weights were trained with (paper: Mish);
+#                       only then backbone.frozen_stages=1 and norm_eval=True, as in mmdet's configs, save memory at no loss
 # attention             backbone.attention_stages=(2, 3): C4 and C5; () none, (0, 1, 2, 3) all
 # crowded, small        mask_head.num_grids and scale_ranges, level by level; tools/collisions.py counts what they cost on your data
 # Eq. 3 as the loss     mask_head.literal_loss=True
@@ -21,7 +21,7 @@ model = dict(
         pad_mask=True,
         pad_size_divisor=32,
     ),
-    backbone=dict(type='CSPAMResNet', depth=50, frozen_stages=1, norm_eval=True, init_cfg=weights),
+    backbone=dict(type='CSPAMResNet', depth=50, init_cfg=weights),
     neck=dict(type='TWFPN', in_channels=[128, 256, 512, 1024], out_channels=256, num_outs=5, return_top_down=True),
     mask_head=dict(
         type='AMLSOLOV2Head',
@@ -41,3 +41,4 @@ model = dict(
     ),
     test_cfg=dict(nms_pre=500, score_thr=0.1, mask_thr=0.5, filter_thr=0.05, kernel='gaussian', sigma=2.0, max_per_img=100),
 )
+sync_bn = 'torch'  # under Mish the weights' batch statistics don't hold; two images a GPU are too few for new ones

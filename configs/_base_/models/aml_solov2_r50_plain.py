@@ -2,6 +2,7 @@ _base_ = './aml_solov2_r50.py'
 
 # SOLOv2 as mmdet has it: the paper's baseline, and what its other rows add to. ImageNet weights are torchvision's, fetched by hand:
 # https://download.pytorch.org/models/resnet50-0676ba61.pth
+sync_bn = None
 model = dict(
     backbone=dict(
         _delete_=True,

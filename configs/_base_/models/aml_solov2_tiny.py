@@ -7,8 +7,9 @@ width = 8  # channels of the backbone's C2; doubles at each level
 channels = 32  # of the pyramid and the mask features
 norm_cfg = dict(type='GN', num_groups=8)
 # =====================================================================
+sync_bn = None
 model = dict(
-    backbone=dict(depth=18, base_channels=width, frozen_stages=-1, norm_eval=False, init_cfg=None),
+    backbone=dict(depth=18, base_channels=width, init_cfg=None),
     neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=channels, norm_cfg=norm_cfg),
     mask_head=dict(
         num_classes=num_classes,

@@ -16,7 +16,7 @@ model = dict(
         size=(512, 1024),  # of the crops
     ),
     backbone=dict(type='CSPAMResNet', depth=50, norm_eval=False, init_cfg=weights),
-    neck=dict(type='TWFPN', in_channels=[256, 512, 1024, 2048], num_outs=4),
+    neck=dict(type='TWFPN', in_channels=[128, 256, 512, 1024], num_outs=4),
     decode_head=dict(
         type='FPNHead',
         in_channels=[256, 256, 256, 256],

@@ -45,9 +45,9 @@ class AMLSOLOV2Head(SOLOV2Head):
     the loss of all images together. Each loss reaches every parameter of its branch, whether the batch has instances or not. Crowd
     regions are ignored: cells that lie in them by more than half, and their pixels in the mask loss.
 
-    Memory of a training step, beside the network: `gather_instances`; about 16 bytes * h * w for each positive cell (logits,
+    Memory of a training step, beside the network: `gather_instances`; about 17 bytes * h * w for each positive cell (logits,
     probabilities, target and gradient of its mask, as in mmdet); matching decodes the candidates of contested cells alone, without
-    gradient and `_MATCHING_PIXELS` at a time, 12 bytes each (200 MB).
+    gradient and `_MATCHING_PIXELS` at a time, 17 bytes each (285 MB).
 
     Args:
         mask_feature_head: with `type` a module from the registry (such as CSMF), built with `in_channels` and called with all inputs,
@@ -145,7 +145,7 @@ class AMLSOLOV2Head(SOLOV2Head):
 
         Args:
             mlvl_kernel_preds, mlvl_cls_preds, mask_feats: outputs of `forward`.
-            batch_gt_instances: bboxes, labels and masks of each image.
+            batch_gt_instances: labels, masks and, if there are any, bboxes of each image.
             batch_gt_instances_ignore: crowd regions of each image.
         """
         kernels, classes = flatten_levels(mlvl_kernel_preds), flatten_levels(mlvl_cls_preds).float()
@@ -213,8 +213,8 @@ class AMLSOLOV2Head(SOLOV2Head):
         """Instances of each image, best first.
 
         As mmdet, but the `nms_pre` best pairs of cell and class are chosen by their class score before any mask is decoded (mmdet
-        decodes all and ranks by score x maskness; with at most `nms_pre` pairs the results are the same), matrix NMS is exact, and
-        boxes are those of the masks.
+        decodes all and ranks by score x maskness; with at most `nms_pre` pairs the results are the same), matrix NMS is exact, boxes
+        are those of the masks, and masks without a pixel in the image (all in the padding, or lost when it shrinks) are dropped.
 
         Args:
             mlvl_kernel_preds, mlvl_cls_scores, mask_feats: outputs of `forward`.
@@ -259,4 +259,5 @@ class AMLSOLOV2Head(SOLOV2Head):
         order = order[: cfg.max_per_img] if cfg.max_per_img > 0 else order
         crop, shape = tuple(meta['img_shape'][:2]), tuple(meta['ori_shape'][:2])
         masks = enlarge_masks(probs[order], self.mask_stride, crop, shape if rescale else crop, cfg.mask_thr)
-        return InstanceData(masks=masks, bboxes=mask_boxes(masks), labels=labels[order], scores=scores[: len(order)])
+        found = InstanceData(masks=masks, bboxes=mask_boxes(masks), labels=labels[order], scores=scores[: len(order)])
+        return found[masks.flatten(1).any(dim=1)]

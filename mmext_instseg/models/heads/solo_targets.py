@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...ops import mask_moments, shrink_masks
+from ...ops import mask_boxes, mask_moments, shrink_masks
 
 
 @dataclass
@@ -19,7 +19,8 @@ class Instances:
     """The ground truth of a batch, at the mask stride.
 
     Attributes:
-        boxes: (K, 4) float32 xyxy annotation boxes in pixels; labels: (K,) int64; image: (K,) int64, the image of each.
+        boxes: (K, 4) float32 xyxy in pixels, the annotations' or, where there are none, the masks'.
+        labels: (K,) int64; image: (K,) int64, the image of each.
         areas: (K,) int64; centroids: (K, 2) float32 (x, y) pixel indices of the masks at full size.
         masks: (K, h, w) bool.
         crowd: (B, h, w) bool, where a crowd region and no instance is; None if the batch has no crowd region.
@@ -61,7 +62,7 @@ def gather_instances(batch_gt: list, batch_ignored: list | None, shape: tuple[in
     Centroids are sum / area in float32 of exact sums: bit for bit mmdet's `center_of_mass`.
 
     Args:
-        batch_gt: B `InstanceData` with bboxes, labels and masks (BitmapMasks or PolygonMasks).
+        batch_gt: B `InstanceData` with labels, masks (BitmapMasks or PolygonMasks) and, unless the masks' shall do, bboxes.
         batch_ignored: `InstanceData` of crowd regions or None for each image, or None.
         shape: (h, w).
         stride: of the mask features.
@@ -71,9 +72,10 @@ def gather_instances(batch_gt: list, batch_ignored: list | None, shape: tuple[in
     """
     device = batch_gt[0].labels.device
     batch_ignored = [None if one is None or not len(one) else one for one in batch_ignored or [None] * len(batch_gt)]
-    areas, sums, masks, crowds = [], [], [], []
+    boxes, areas, sums, masks, crowds = [], [], [], [], []
     for annotations, ignored in zip(batch_gt, batch_ignored, strict=True):
         full = annotations.masks.to_tensor(dtype=torch.bool, device=device)
+        boxes.append(annotations.bboxes if 'bboxes' in annotations else mask_boxes(full))
         area, moment = mask_moments(full)
         areas.append(area)
         sums.append(moment)
@@ -84,7 +86,7 @@ def gather_instances(batch_gt: list, batch_ignored: list | None, shape: tuple[in
         crowds.append(crowd & ~masks[-1].any(dim=0))
     area = torch.cat(areas)
     return Instances(
-        boxes=torch.cat([annotations.bboxes for annotations in batch_gt]),
+        boxes=torch.cat(boxes),
         labels=torch.cat([annotations.labels for annotations in batch_gt]),
         image=torch.cat([torch.full((len(one),), row, device=device) for row, one in enumerate(areas)]),
         areas=area,
