@@ -1,5 +1,6 @@
 """AML-SOLOv2's configs: the paper's ladder, the model zoo beside it, and training from files to scores as the user runs it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,13 @@ def test_plain_is_the_model_zoos_network():
         assert ours[key] == theirs[key]
     assert {**ours.mask_head, 'type': 'SOLOV2Head'} == {**theirs.mask_head, 'matching': 'none'}
     assert shapes_of(without_weights(ours)) == shapes_of(without_weights(theirs))
+
+
+def test_the_head_drops_into_the_model_zoos_config_as_the_documents_show():
+    (code,) = re.findall(r'```python\n(.*?)```', (CONFIGS.parent / 'docs' / 'methods' / 'aml_solov2.md').read_text(), re.DOTALL)
+    model, theirs = Config.fromstring(code, '.py').model, get_config('mmdet::solov2/solov2_r50_fpn_1x_coco.py').model
+    assert type(MODELS.build(without_weights(model)).mask_head.loss_mask).__name__ == 'CentroidDiceLoss'
+    assert shapes_of(without_weights(model)) == shapes_of(without_weights(theirs))
 
 
 @pytest.mark.parametrize(
