@@ -47,7 +47,8 @@ class GridSettings:
         """An image's (width, height) before padding."""
         if self.scale is None:
             return width, height
-        return rescale_size((width, height), tuple(self.scale)) if self.keep_ratio else tuple(self.scale)
+        long, short = self.scale
+        return rescale_size((width, height), (long, short)) if self.keep_ratio else (long, short)
 
 
 @dataclass
