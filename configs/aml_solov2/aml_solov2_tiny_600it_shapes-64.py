@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'RandomFlip']
-width = 16  # a stage of CSPAM-18 computes with half its channels, of 8 with 4
+width = 16  # at 8, blocks of CSPAM-18 have 6 channels: too few for the race (docs/methods/aml_solov2.md)
 model = dict(
     backbone=dict(base_channels=width),
     neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width]),
