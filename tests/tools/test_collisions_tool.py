@@ -63,6 +63,25 @@ def test_a_config_without_solo(annotations, tmp_path, tool):
     assert 'config.py: model.mask_head has no num_grids' in status
 
 
+@pytest.mark.parametrize(
+    ('resize', 'fine'),
+    [('scale=64', '2'), ('scale=(64, 128), keep_ratio=True', '2'), ('scale=(64, 128), keep_ratio=False', '1'), ('scale=(64, 128)', '1')],
+)
+def test_scales_as_mmcvs_resize(annotations, tmp_path, tool, resize, fine):
+    """Twice as high again, the large square has side 22.6 and claims no cell of the fine grid; keep_ratio is False by default."""
+    out = tmp_path / 'out'
+    tool(
+        'collisions.py',
+        '--ann',
+        annotations,
+        '--config',
+        config(tmp_path, CONFIG.replace('scale=(64, 64), keep_ratio=True', resize)),
+        '--out',
+        out,
+    )
+    assert (out / 'collisions.csv').read_text().splitlines()[1].split(',')[:3] == ['4 x 4', '1 to 20', fine]
+
+
 def test_a_pipeline_without_a_scale(annotations, tmp_path, tool):
     factor = config(tmp_path, CONFIG.replace('scale=(64, 64), keep_ratio=True', 'scale_factor=2.0'))
     status, _ = tool('collisions.py', '--ann', annotations, '--config', factor)

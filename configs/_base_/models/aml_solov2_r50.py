@@ -5,7 +5,8 @@ num_classes = 80
 # https://download.openmmlab.com/mmclassification/v0/cspnet/cspresnet50_3rdparty_8xb32_in1k_20220329-dd6dddfb.pth
 weights = dict(type='Pretrained', checkpoint='pretrained/cspresnet50_3rdparty_8xb32_in1k_20220329-dd6dddfb.pth')
 # activation            backbone.act_cfg=dict(type='LeakyReLU', negative_slope=0.01): what those weights were trained with (paper: Mish);
-#                       only then backbone.frozen_stages=1 and norm_eval=True, as in mmdet's configs, save memory at no loss
+#                       only then backbone.frozen_stages=1 and norm_eval=True fit, as in mmdet's configs; a step needs less memory so
+# statistics            sync_bn=None: for processes on CPUs, where torch has no synchronised batch norm
 # attention             backbone.attention_stages=(2, 3): C4 and C5; () none, (0, 1, 2, 3) all
 # crowded, small        mask_head.num_grids and scale_ranges, level by level; tools/collisions.py counts what they cost on your data
 # Eq. 3 as the loss     mask_head.literal_loss=True

@@ -260,4 +260,5 @@ class AMLSOLOV2Head(SOLOV2Head):
         crop, shape = tuple(meta['img_shape'][:2]), tuple(meta['ori_shape'][:2])
         masks = enlarge_masks(probs[order], self.mask_stride, crop, shape if rescale else crop, cfg.mask_thr)
         found = InstanceData(masks=masks, bboxes=mask_boxes(masks), labels=labels[order], scores=scores[: len(order)])
-        return found[masks.flatten(1).any(dim=1)]
+        seen = found.bboxes[:, 2] > 0
+        return found if seen.all() else found[seen]  # indexing would copy the masks
